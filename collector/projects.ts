@@ -1,0 +1,80 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+
+/**
+ * Projects: who may record, who may read, and for how long what is recorded is kept.
+ * One document in the store holds them all (`#layout` says where); every role reads it again every few seconds.
+ */
+export interface ProjectsDocument {
+  v: 1;
+  /** Signs session tokens. 32 random bytes, base64url. */
+  secret: string;
+  projects: Project[];
+}
+
+export interface Project {
+  /** `[a-z0-9-]{1,32}` */
+  id: string;
+  retentionDays: RetentionDays;
+  writeKeys: WriteKey[];
+  apiKeys: ApiKey[];
+}
+
+export interface WriteKey {
+  /** `wk_…`; public, for it stands in the page. */
+  key: string;
+  /** Origins that may record with it, as `https://shop.example`; `*` for any. */
+  origins: string[];
+}
+
+export interface ApiKey {
+  name: string;
+  /** SHA-256 of `ak_…`, hex. The key itself is shown once and not kept. */
+  hash: string;
+  scopes: Scope[];
+}
+
+export const SCOPES = ['query', 'play', 'erase', 'admin'] as const;
+export type Scope = (typeof SCOPES)[number];
+
+/** Retention classes by plan: Starter, Professional, Business, Enterprise. */
+export const RETENTION_DAYS = [30, 90, 180, 365] as const;
+export type RetentionDays = (typeof RETENTION_DAYS)[number];
+export const isRetentionDays = (days: number): days is RetentionDays =>
+  RETENTION_DAYS.some((d) => d === days);
+
+export const PROJECT_ID = /^[a-z0-9-]{1,32}$/;
+
+/** Where a service gets the document from; `current` costs nothing and is at most a few seconds old. */
+export interface ProjectSource {
+  current(): ProjectsDocument;
+}
+
+export const hashApiKey = (key: string): string => createHash('sha256').update(key).digest('hex');
+
+export function findWriteKey(
+  doc: ProjectsDocument,
+  key: string,
+): { project: Project; writeKey: WriteKey } | undefined {
+  for (const project of doc.projects) {
+    const writeKey = project.writeKeys.find((candidate) => candidate.key === key);
+    if (writeKey) return { project, writeKey };
+  }
+  return undefined;
+}
+
+export function findApiKey(
+  doc: ProjectsDocument,
+  key: string,
+): { project: Project; apiKey: ApiKey } | undefined {
+  const hash = Buffer.from(hashApiKey(key), 'hex');
+  for (const project of doc.projects) {
+    const apiKey = project.apiKeys.find((candidate) =>
+      timingSafeEqual(Buffer.from(candidate.hash, 'hex'), hash),
+    );
+    if (apiKey) return { project, apiKey };
+  }
+  return undefined;
+}
+
+export const originAllowed = (writeKey: WriteKey, origin: string | undefined): boolean =>
+  writeKey.origins.includes('*') || (origin !== undefined && writeKey.origins.includes(origin));

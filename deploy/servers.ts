@@ -1,0 +1,174 @@
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { promisify } from 'node:util';
+import type { TestProject } from 'vitest/node';
+
+/**
+ * The real parts that tests run against: a NATS server, an S3 server, Chromium. Each is looked for in this order:
+ * an address given in the environment, a container, a program on the PATH or from `make servers`. What cannot be had
+ * is provided as `undefined` with the reason, so that its tier is skipped, aloud; with CI set that is an error instead.
+ */
+declare module 'vitest' {
+  export interface ProvidedContext {
+    natsUrl: string | undefined;
+    s3: S3Server | undefined;
+    chromium: string | undefined;
+  }
+}
+export interface S3Server {
+  endpoint: string;
+  accessKey: string;
+  secretKey: string;
+}
+interface Started<T> {
+  value: T;
+  stop(): Promise<void>;
+}
+
+export const NATS_IMAGE = process.env.NATS_IMAGE ?? 'nats:2.15.2';
+export const MINIO_IMAGE = process.env.MINIO_IMAGE ?? 'minio/minio:RELEASE.2025-09-07T16-13-09Z';
+const S3_KEY = 'mutoscope-test';
+const run = promisify(execFile);
+
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const started: Started<unknown>[] = [];
+  const skipped: string[] = [];
+  const get = async <T>(what: string, start: () => Promise<Started<T>>): Promise<T | undefined> => {
+    try {
+      const server = await start();
+      started.push(server);
+      return server.value;
+    } catch (error) {
+      skipped.push(`${what}: ${(error as Error).message}`);
+      return undefined;
+    }
+  };
+  const [natsUrl, s3, chromium] = await Promise.all([
+    get('nats', startNats),
+    get('s3', startMinio),
+    get('browser', findChromium),
+  ]);
+  project.provide('natsUrl', natsUrl);
+  project.provide('s3', s3);
+  project.provide('chromium', chromium);
+  const stop = async (): Promise<void> =>
+    void (await Promise.allSettled(started.map((server) => server.stop())));
+  for (const reason of skipped) process.stderr.write(`SKIPPED TIER ${reason}\n`);
+  if (skipped.length && process.env.CI) {
+    await stop();
+    throw new Error(`in CI no tier may be skipped: ${skipped.join('; ')}`);
+  }
+  return stop;
+}
+
+export async function startNats(): Promise<Started<string>> {
+  if (process.env.TEST_NATS_URL) return { value: process.env.TEST_NATS_URL, stop: async () => {} };
+  if (await dockerAnswers()) {
+    const { GenericContainer, Wait } = await import('testcontainers');
+    const container = await new GenericContainer(NATS_IMAGE)
+      .withCommand(['-js', '-sd', '/data', '-m', '8222'])
+      .withExposedPorts(4222)
+      .withWaitStrategy(Wait.forLogMessage('Server is ready'))
+      .start();
+    const value = `nats://${container.getHost()}:${container.getMappedPort(4222)}`;
+    return { value, stop: async () => void (await container.stop({ timeout: 1000 })) };
+  }
+  const program = findProgram('nats-server');
+  const port = await freePort();
+  const dir = await mkdtemp(join(tmpdir(), 'nats-'));
+  const child = spawn(program, ['-js', '-sd', dir, '-a', '127.0.0.1', '-p', String(port)], {
+    stdio: 'ignore',
+  });
+  await connectable(port, child, program);
+  return { value: `nats://127.0.0.1:${port}`, stop: () => kill(child, dir) };
+}
+
+export async function startMinio(): Promise<Started<S3Server>> {
+  const keys = { accessKey: S3_KEY, secretKey: S3_KEY };
+  if (process.env.TEST_S3_ENDPOINT) {
+    const { AWS_ACCESS_KEY_ID: accessKey = S3_KEY, AWS_SECRET_ACCESS_KEY: secretKey = S3_KEY } = process.env;
+    return { value: { endpoint: process.env.TEST_S3_ENDPOINT, accessKey, secretKey }, stop: async () => {} };
+  }
+  const env = { MINIO_ROOT_USER: S3_KEY, MINIO_ROOT_PASSWORD: S3_KEY };
+  if (await dockerAnswers()) {
+    const { GenericContainer, Wait } = await import('testcontainers');
+    const container = await new GenericContainer(MINIO_IMAGE)
+      .withCommand(['server', '/data'])
+      .withEnvironment(env)
+      .withExposedPorts(9000)
+      .withWaitStrategy(Wait.forHttp('/minio/health/ready', 9000))
+      .start();
+    const endpoint = `http://${container.getHost()}:${container.getMappedPort(9000)}`;
+    return { value: { endpoint, ...keys }, stop: async () => void (await container.stop({ timeout: 1000 })) };
+  }
+  const program = findProgram('minio');
+  const port = await freePort();
+  const dir = await mkdtemp(join(tmpdir(), 'minio-'));
+  const child = spawn(program, ['server', dir, '--address', `127.0.0.1:${port}`], {
+    stdio: 'ignore',
+    env: { ...process.env, ...env },
+  });
+  await connectable(port, child, program);
+  return { value: { endpoint: `http://127.0.0.1:${port}`, ...keys }, stop: () => kill(child, dir) };
+}
+
+export async function findChromium(): Promise<Started<string>> {
+  const value =
+    process.env.CHROMIUM_PATH ??
+    findProgram('chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable');
+  return { value, stop: async () => {} };
+}
+
+let docker: Promise<boolean> | undefined;
+/** Asks the engine itself: the client alone may be there. */
+function dockerAnswers(): Promise<boolean> {
+  docker ??= run('docker', ['info', '--format', '{{.ServerVersion}}'], { timeout: 10_000 }).then(
+    ({ stdout }) => stdout.trim() !== '',
+    () => false,
+  );
+  return docker;
+}
+
+/** `make servers` puts programs into .cache/bin. */
+function findProgram(...names: string[]): string {
+  const folders = [...(process.env.PATH ?? '').split(delimiter), join(import.meta.dirname, '../.cache/bin')];
+  for (const name of names)
+    for (const folder of folders) if (existsSync(join(folder, name))) return join(folder, name);
+  throw new Error(`no Docker engine answers and there is no ${names.join(' or ')} on the PATH`);
+}
+
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer().once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+async function connectable(port: number, child: ChildProcess, program: string): Promise<void> {
+  const { connect } = await import('node:net');
+  for (const end = Date.now() + 15_000; Date.now() < end;) {
+    if (child.exitCode !== null) throw new Error(`${program} ended with ${child.exitCode}`);
+    const up = await new Promise<boolean>((resolve) => {
+      const socket = connect(port, '127.0.0.1', () => (socket.destroy(), resolve(true))).once('error', () =>
+        resolve(false),
+      );
+    });
+    if (up) return;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  throw new Error(`${program} did not listen within 15 s`);
+}
+
+async function kill(child: ChildProcess, dir: string): Promise<void> {
+  const ended = child.exitCode === null ? new Promise((resolve) => child.once('exit', resolve)) : undefined;
+  child.kill('SIGTERM');
+  await ended;
+  await rm(dir, { recursive: true, force: true });
+}

@@ -1,0 +1,258 @@
+/**
+ * The lake: which files there are, what stands in them, and which of them count. Pure; every path is made here.
+ *
+ *   v1/config/<version>.json                                        projects and keys; the newest counts
+ *   v1/l0/shard=07/<from>.json                                      commit: the stream up to `lastSeq` is in these files
+ *   v1/l0/shard=07/<from>-<nonce>.r30.{events,replay}.parquet       minutes old, many projects
+ *   v1/r30/{events,replay}/project=<id>/date=YYYY-MM-DD/<id>.parquet  compacted, one project, one day
+ *   v1/manifest/project=<id>/<version>.json                         root: the days, and what L0 it has taken in
+ *   v1/manifest/project=<id>/day/<date>-<nonce>.json                the files of one day
+ *   v1/erasures/project=<id>/<session>.json                         tombstone, then receipt
+ *   v1/quarantine/shard=07/<seq>.{json,bin}                         a batch that could not be read, and why
+ *
+ * What can be seen is: the files of the newest root manifest, and those of every commit whose `fromSeq` is above the
+ * shard's number in that manifest's `l0`; less rows past their class, less erased sessions.
+ * `date` is the UTC day on which the session started (its id says it), so that midnight cuts no session.
+ *
+ * Version history: 1 — first.
+ */
+
+export const LAYOUT_VERSION = 1;
+const ROOT = `v${LAYOUT_VERSION}`;
+
+export type Table = 'events' | 'replay';
+/** Retention class in a path: `r30`. */
+export type ClassName = `r${number}`;
+export const className = (days: number): ClassName => `r${days}`;
+export const classDays = (name: ClassName): number => Number(name.slice(1));
+
+const DAY_MS = 86_400_000;
+const digits = (n: number, width: number): string => String(n).padStart(width, '0');
+const shardPart = (shard: number): string => `shard=${digits(shard, 2)}`;
+
+export const paths = {
+  configPrefix: `${ROOT}/config/`,
+  config: (version: number): string => `${ROOT}/config/${digits(version, 8)}.json`,
+  l0Prefix: `${ROOT}/l0/`,
+  l0ShardPrefix: (shard: number): string => `${ROOT}/l0/${shardPart(shard)}/`,
+  commit: (shard: number, fromSeq: number): string =>
+    `${ROOT}/l0/${shardPart(shard)}/${digits(fromSeq, 16)}.json`,
+  l0File: (shard: number, fromSeq: number, nonce: string, cls: ClassName, table: Table): string =>
+    `${ROOT}/l0/${shardPart(shard)}/${digits(fromSeq, 16)}-${nonce}.${cls}.${table}.parquet`,
+  classPrefix: (cls: ClassName): string => `${ROOT}/${cls}/`,
+  file: (cls: ClassName, table: Table, project: string, date: string, id: string): string =>
+    `${ROOT}/${cls}/${table}/project=${project}/date=${date}/${id}.parquet`,
+  manifestPrefix: `${ROOT}/manifest/`,
+  projectManifestPrefix: (project: string): string => `${ROOT}/manifest/project=${project}/`,
+  manifest: (project: string, version: number): string =>
+    `${ROOT}/manifest/project=${project}/${digits(version, 12)}.json`,
+  dayManifest: (project: string, date: string, nonce: string): string =>
+    `${ROOT}/manifest/project=${project}/day/${date}-${nonce}.json`,
+  erasuresPrefix: `${ROOT}/erasures/`,
+  projectErasuresPrefix: (project: string): string => `${ROOT}/erasures/project=${project}/`,
+  erasure: (project: string, session: string): string =>
+    `${ROOT}/erasures/project=${project}/${session}.json`,
+  quarantinePrefix: `${ROOT}/quarantine/`,
+  quarantine: (shard: number, seq: number, ext: 'json' | 'bin'): string =>
+    `${ROOT}/quarantine/${shardPart(shard)}/${digits(seq, 16)}.${ext}`,
+} as const;
+
+/** Epoch milliseconds at which a session started: the first 48 bits of its UUIDv7. NaN when it is not one. */
+export function sessionStartMs(session: string): number {
+  if (!SESSION_ID.test(session)) return NaN;
+  return parseInt(session.slice(0, 8) + session.slice(9, 13), 16);
+}
+export const SESSION_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+export const utcDate = (ms: number): string => new Date(ms).toISOString().slice(0, 10);
+export const sessionDate = (session: string): string => utcDate(sessionStartMs(session));
+
+/** Rows of a class with `ts` before this are invisible. */
+export const cutoffMs = (retentionDays: number, nowMs: number): number => nowMs - retentionDays * DAY_MS;
+/**
+ * Whether nothing that started on `date` can be visible any more: the last session of that day may have gone on for
+ * SESSION_MAX (a day) into the next.
+ */
+export const dayIsPast = (date: string, retentionDays: number, nowMs: number): boolean =>
+  Date.parse(`${date}T00:00:00Z`) + 2 * DAY_MS <= cutoffMs(retentionDays, nowMs);
+/** Days after which a store's own lifecycle rule may delete an object of the class, counted from its creation. */
+export const lifecycleDays = (retentionDays: number): number => retentionDays + 2;
+
+export type ColumnType = 'string' | 'int32' | 'boolean' | 'timestamp' | 'json';
+export interface Column {
+  name: string;
+  /** Parquet field id, never reused. */
+  id: number;
+  type: ColumnType;
+  required: boolean;
+  sentence: string;
+}
+const column = (id: number, name: string, type: ColumnType, required: boolean, sentence: string): Column => ({
+  name,
+  id,
+  type,
+  required,
+  sentence,
+});
+
+/** Sorted by (session_id, rid, seq), which is the key of a row. `timestamp` is INT64 microseconds, UTC. */
+export const EVENTS_COLUMNS: readonly Column[] = [
+  column(1, 'project', 'string', true, 'the tenant'),
+  column(2, 'session_id', 'string', true, 'UUIDv7 whose time is the start of the session'),
+  column(3, 'rid', 'string', true, 'recorder instance: one page load'),
+  column(4, 'seq', 'int32', true, 'ordinal of the event in its rid, from 1; a gap is a loss'),
+  column(5, 'ts', 'timestamp', true, "when it happened, by the server's clock"),
+  column(6, 'type', 'string', true, 'what happened: click, input, navigation, mutation, …'),
+  column(7, 'url', 'string', false, 'address of the page at that moment, query values dropped'),
+  column(8, 'node_id', 'int32', false, "rrweb's id of the node it happened on"),
+  column(9, 'tag', 'string', false, 'element name of the target'),
+  column(10, 'role', 'string', false, 'ARIA role of the target'),
+  column(11, 'selector', 'string', false, 'CSS path of the target'),
+  column(
+    12,
+    'text',
+    'string',
+    false,
+    'accessible text of the target, at most 80 characters, masked as the page is',
+  ),
+  column(13, 'disabled', 'boolean', false, 'whether the clicked control was disabled'),
+  column(14, 'x', 'int32', false, 'CSS pixels in the viewport; for scrolls the scroll position'),
+  column(15, 'y', 'int32', false, 'CSS pixels in the viewport; for scrolls the scroll position'),
+  column(16, 'value', 'string', false, 'value of an input as recorded: masked'),
+  column(17, 'name', 'string', false, 'name given to track(), message of an error, kind of a navigation'),
+  column(18, 'status', 'int32', false, 'HTTP status of a request'),
+  column(19, 'duration_ms', 'int32', false, 'how long it took'),
+  column(20, 'adds', 'int32', false, 'nodes added by a mutation'),
+  column(21, 'removes', 'int32', false, 'nodes removed by a mutation'),
+  column(22, 'attrs', 'int32', false, 'attribute changes of a mutation'),
+  column(23, 'texts', 'int32', false, 'text changes of a mutation'),
+  column(24, 'props', 'json', false, "a custom event's payload, as JSON"),
+];
+
+export const REPLAY_COLUMNS: readonly Column[] = [
+  column(1, 'project', 'string', true, 'the tenant'),
+  column(2, 'session_id', 'string', true, 'UUIDv7 whose time is the start of the session'),
+  column(3, 'rid', 'string', true, 'recorder instance: one page load'),
+  column(4, 'seq', 'int32', true, 'ordinal of the event in its rid'),
+  column(5, 'ts', 'timestamp', true, "when it happened, by the server's clock"),
+  column(6, 'type', 'int32', true, "rrweb's event type"),
+  column(7, 'kind', 'string', true, '`event`, or `checkpoint` computed by the processor'),
+  column(8, 'payload', 'string', true, "JSON text of rrweb's `data`"),
+];
+export const COLUMNS: Record<Table, readonly Column[]> = { events: EVENTS_COLUMNS, replay: REPLAY_COLUMNS };
+
+export interface EventRow {
+  project: string;
+  session_id: string;
+  rid: string;
+  seq: number;
+  /** Epoch microseconds. */
+  ts: bigint;
+  type: string;
+  url?: string;
+  node_id?: number;
+  tag?: string;
+  role?: string;
+  selector?: string;
+  text?: string;
+  disabled?: boolean;
+  x?: number;
+  y?: number;
+  value?: string;
+  name?: string;
+  status?: number;
+  duration_ms?: number;
+  adds?: number;
+  removes?: number;
+  attrs?: number;
+  texts?: number;
+  props?: string;
+}
+export interface ReplayRow {
+  project: string;
+  session_id: string;
+  rid: string;
+  seq: number;
+  ts: bigint;
+  type: number;
+  kind: 'event' | 'checkpoint';
+  payload: string;
+}
+
+/** A `replay` row group never crosses a session, begins anew at a full snapshot, and is one segment of the player's. */
+export const REPLAY_GROUP_ROWS_MAX = 1024;
+export const REPLAY_GROUP_BYTES_MAX = 8 * 1024 * 1024;
+export const EVENTS_GROUP_ROWS_MAX = 122_880;
+/** The writer holds a file in memory. */
+export const FILE_BYTES_MAX = 128 * 1024 * 1024;
+/** Key in a `replay` file's footer metadata: indices of row groups that begin with a full snapshot or checkpoint, as JSON. */
+export const SNAPSHOT_GROUPS_KEY = 'mutoscope.snapshot_groups';
+export const LAYOUT_VERSION_KEY = 'mutoscope.layout';
+
+export interface LakeFile {
+  key: string;
+  table: Table;
+  class: ClassName;
+  bytes: number;
+  rows: number;
+  /** Bounds of session_id, inclusive. */
+  firstSession: string;
+  lastSession: string;
+  /** Bounds of ts, inclusive, epoch milliseconds. */
+  minMs: number;
+  maxMs: number;
+}
+
+/** Created once, under the stream position at which it begins: of a redo or two owners exactly one commit wins. */
+export interface Commit {
+  v: 1;
+  shard: number;
+  /** lastSeq of the shard's previous commit + 1. */
+  fromSeq: number;
+  lastSeq: number;
+  /** Where to read on after a takeover: below lastSeq + 1 when a batch's frames had not all come. What `sessions` names is skipped. */
+  resumeSeq: number;
+  committedMs: number;
+  files: LakeFile[];
+  sessions: CommitSession[];
+}
+export interface CommitSession {
+  project: string;
+  session: string;
+  rid: string;
+  class: ClassName;
+  /** Frames of this rid that this commit holds: closed ranges. */
+  frames: [number, number][];
+  /** Events of this rid that this commit holds: closed ranges of seq. */
+  seqs: [number, number][];
+  /** Address at the last event, for those that follow. */
+  url?: string;
+  startMs: number;
+  endMs: number;
+  rows: number;
+}
+
+export interface RootManifest {
+  v: 1;
+  project: string;
+  version: number;
+  createdMs: number;
+  /** By shard: commits with `fromSeq` up to this are taken in. */
+  l0: Record<string, number>;
+  /** Key of each day's manifest, by date. */
+  days: Record<string, string>;
+}
+export interface DayManifest {
+  v: 1;
+  project: string;
+  date: string;
+  files: LakeFile[];
+}
+
+export interface Erasure {
+  v: 1;
+  project: string;
+  session: string;
+  requestedMs: number;
+  /** Absent until the bytes are gone. */
+  done?: { atMs: number; rows: number; messages: number; filesRewritten: string[] };
+}

@@ -1,0 +1,59 @@
+/**
+ * The store: where the lake's files are. Two adapters under one contract (`store.test.ts`): a directory
+ * (`directory-store.ts`) and S3 (`x-s3.ts`).
+ */
+export interface Store {
+  /**
+   * Whole object or nothing; durable once it resolves.
+   * With `ifAbsent` the first of any number of racing writers wins and the others get `already_exists`.
+   * @throws StoreError
+   */
+  put(key: string, bytes: Uint8Array, options?: { ifAbsent?: boolean }): Promise<void>;
+  /** Bytes `[start, end)` of the object, or all of it. @throws StoreError `not_found`, `bad_range` */
+  get(key: string, range?: { start: number; end: number }): Promise<Uint8Array>;
+  /** Every object whose key starts with `prefix`, in the order of their keys (by UTF-8 bytes). */
+  list(prefix: string): AsyncIterable<StoreObject>;
+  /** What is not there is no error. */
+  remove(keys: string[]): Promise<void>;
+  /** Asks the store to delete objects by age, where it can: the backstop of retention. Replaces the rules set before. */
+  expireByAge(rules: ExpiryRule[]): Promise<{ installed: boolean; reason?: string }>;
+  close(): Promise<void>;
+}
+
+export interface StoreObject {
+  key: string;
+  bytes: number;
+  modifiedMs: number;
+}
+
+export interface ExpiryRule {
+  id: string;
+  prefix: string;
+  days: number;
+}
+
+export type StoreErrorCode =
+  'not_found' | 'already_exists' | 'bad_range' | 'bad_key' | 'store_unavailable' | 'store_refused';
+export class StoreError extends Error {
+  readonly code: StoreErrorCode;
+  constructor(code: StoreErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'StoreError';
+    this.code = code;
+  }
+}
+export const isStoreError = (error: unknown, code: StoreErrorCode): boolean =>
+  error instanceof StoreError && error.code === code;
+
+/**
+ * `s3://bucket[/prefix][?endpoint=http://host:port&region=…]`, credentials from the environment as the AWS SDK finds
+ * them (path-style addresses when an endpoint is given), or a directory.
+ * An S3 store is probed once for conditional puts; one that ignores them is refused.
+ * @throws StoreError `store_refused`, `store_unavailable`
+ */
+export async function openStore(location: string): Promise<Store> {
+  if (location.startsWith('s3://')) return (await import('./x-s3.ts')).openS3Store(location);
+  return (await import('./directory-store.ts')).openDirectoryStore(location);
+}
+
+export { openProjectStore, type ProjectStore } from './project-store.ts';
