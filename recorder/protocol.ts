@@ -86,6 +86,8 @@ export interface Hello {
   nowMs: number;
   /** From an earlier WELCOME of the same tab; absent for a new session. */
   token?: string;
+  /** Highest frame of this rid that was acked before, perhaps by another collector. Absent: none. */
+  ackedFrame?: number;
   /** The page's address without query values. */
   url: string;
   recorder: string;
@@ -305,6 +307,10 @@ export interface CustomPayloads {
   rage: ClickPayload & { count: number };
   visibility: { visible: boolean };
   error: { message: string; source: string; line: number; column: number };
+  /** What the site itself reports; recorded as given, for the site knows what it says. */
+  track: { name: string; props: Record<string, unknown> };
+  /** The site's own id of the visitor. */
+  identify: { visitor: string };
 }
 export interface ClickPayload {
   /** rrweb's node id of the target. */

@@ -1,0 +1,198 @@
+import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from 'vitest';
+import { Bench, flush, recording } from './test-page.ts';
+
+const chromium = inject('chromium');
+
+describe.skipIf(!chromium)('what the page means, in Chromium', () => {
+  let bench: Bench;
+  beforeAll(async () => void (bench = await Bench.start(chromium!)));
+  afterEach(() => bench.closePages());
+  afterAll(() => bench.stop());
+
+  test('a click on a disabled control is told, however it is disabled', async () => {
+    const collector = await bench.collector(
+      `<style>#passing { pointer-events: none }</style>
+       <button id="plain" disabled>Plain</button> <button id="nested" disabled><span>Nested</span></button>
+       <fieldset disabled><button id="fieldset">Fieldset</button></fieldset>
+       <div role="button" id="aria" aria-disabled="true">Aria</div>
+       <p id="parent"><button id="passing" disabled>Passing</button></p>
+       <input id="box" type="checkbox" disabled><label for="box" id="label">Label</label>
+       <button id="enabled">Enabled</button>`,
+    );
+    const page = await bench.page(collector);
+    await recording(page);
+    for (const id of ['plain', 'nested', 'fieldset', 'aria', 'passing', 'label', 'enabled']) {
+      const { x, y, width, height } = (await page.locator(`#${id}`).boundingBox())!;
+      await page.mouse.click(x + width / 2, y + height / 2);
+    }
+    await flush(page);
+    const clicks = collector.custom('click');
+    expect(clicks.map(({ selector, text, disabled }) => [selector, text, disabled])).toEqual([
+      ['#plain', 'Plain', true],
+      ['#nested', 'Nested', true],
+      ['#fieldset', 'Fieldset', true],
+      ['#aria', 'Aria', true],
+      ['#passing', 'Passing', true],
+      ['#label', 'Label', true],
+      ['#enabled', 'Enabled', false],
+    ]);
+    expect(clicks[0]).toMatchObject({ tag: 'button', role: 'button' });
+    const snapshot = JSON.stringify(collector.events().find(({ type }) => type === 2));
+    for (const { id } of clicks) expect(snapshot).toContain(`"id":${String(id)}`);
+  });
+
+  test('a click by key counts once, one by script or through a label not at all', async () => {
+    const collector = await bench.collector(
+      `<button id="button">Press</button><label id="label"><input id="box" type="checkbox"> Agree</label>`,
+    );
+    const page = await bench.page(collector);
+    await recording(page);
+    await page.focus('#button');
+    await page.keyboard.press('Enter');
+    await page.keyboard.press('Space');
+    await page.evaluate(() => document.querySelector<HTMLElement>('#button')!.click());
+    await page.click('#label', { position: { x: 40, y: 8 } });
+    await page.focus('#box');
+    await page.keyboard.press('Space');
+    await flush(page);
+    expect(collector.custom('click').map(({ selector }) => selector)).toEqual([
+      '#button',
+      '#button',
+      '#label',
+      '#box',
+    ]);
+  });
+
+  test('the third quick click on one target, and each after it, is rage', async () => {
+    const collector = await bench.collector('<button id="a" disabled>A</button><button id="b">B</button>');
+    const page = await bench.page(collector);
+    await recording(page);
+    const press = (id: string, times: number): Promise<void> =>
+      page.evaluate(
+        ([target, count]) => {
+          for (let n = 0; n < count; n++)
+            for (const type of ['pointerdown', 'pointerup'])
+              document
+                .querySelector(`#${target}`)!
+                .dispatchEvent(
+                  new PointerEvent(type, { bubbles: true, composed: true, pointerId: 1, button: 0 }),
+                );
+        },
+        [id, times] as const,
+      );
+    await press('a', 2);
+    await press('b', 2);
+    await press('a', 4);
+    await flush(page);
+    expect(collector.custom('click').length).toBe(8);
+    expect(collector.custom('rage').map(({ selector, count }) => [selector, count])).toEqual([
+      ['#a', 3],
+      ['#a', 4],
+    ]);
+  });
+
+  test('selectors are unique and of at most five steps', async () => {
+    const rows = '<div><span>x</span><span class="y"><i>deep</i></span></div>'.repeat(3);
+    const collector = await bench.collector(
+      `<main><section>${rows}</section><section><div>${rows}</div></section></main><input name="the[name]"><p data-testid='q"t'>t</p>`,
+    );
+    const page = await bench.page(collector);
+    await recording(page);
+    const targets = page.locator('i, span:first-child, input, p');
+    for (let n = 0; n < (await targets.count()); n++) await targets.nth(n).click();
+    await flush(page);
+    const selectors = collector.custom('click').map(({ selector }) => selector as string);
+    expect(selectors.length).toBe(14);
+    for (const [n, selector] of selectors.entries()) {
+      expect(selector.split(' > ').length).toBeLessThanOrEqual(5);
+      expect(await page.locator(selector).count()).toBe(1);
+      const same = await targets
+        .nth(n)
+        .evaluate((node, found) => node === document.querySelector(found), selector);
+      expect(same).toBe(true);
+    }
+  });
+
+  test('each way to change the address is told, with its kind, and the page sees History as before', async () => {
+    const collector = await bench.collector('<a id="hash" href="#part">x</a>');
+    const page = await bench.page(collector);
+    await recording(page);
+    expect(
+      await page.evaluate(() => {
+        history.pushState({ n: 1 }, '', '/one?secret=1');
+        history.replaceState({ n: 2 }, '', '/two');
+        history.replaceState({ n: 3 }, '', '/two');
+        return history.state as unknown;
+      }),
+    ).toEqual({ n: 3 });
+    await page.click('#hash');
+    await page.evaluate(async () => {
+      const moved = (): Promise<unknown> =>
+        new Promise((resolve) => addEventListener('popstate', resolve, { once: true }));
+      for (let n = 0; n < 2; n++) {
+        const done = moved();
+        history.back();
+        await done;
+      }
+    });
+    await flush(page);
+    const told = collector
+      .custom('navigation')
+      .map(({ kind, url }) => [kind, new URL(url as string).href.slice(collector.url.length)]);
+    expect(told).toEqual([
+      ['load', '/'],
+      ['push', '/one?secret='],
+      ['replace', '/two'],
+      ['hash', '/two#part'],
+      ['hash', '/two'],
+      ['pop', '/'],
+    ]);
+    expect(collector.custom('navigation')[0]!.title).toBe('Test page');
+  });
+
+  test('a navigation bears the title that the page gives it next, and comes before what follows it', async () => {
+    const collector = await bench.collector('<p>x</p>');
+    const page = await bench.page(collector);
+    await recording(page);
+    await page.evaluate(() => {
+      history.pushState({}, '', '/one');
+      document.title = 'One';
+      window.mutoscope.track('arrived');
+      document.title = 'Too late';
+    });
+    await flush(page);
+    const told = collector.events().filter(({ data }) => data.tag === 'navigation' || data.tag === 'track');
+    expect(told.map(({ data }) => data.payload!.title ?? data.payload!.name)).toEqual([
+      'Test page',
+      'One',
+      'arrived',
+    ]);
+  });
+
+  test('uncaught errors, rejections and visibility are told', async () => {
+    const collector = await bench.collector('<p>x</p>');
+    const page = await bench.page(collector);
+    await recording(page);
+    await page.evaluate(() => {
+      setTimeout(() => {
+        throw new TypeError('it broke');
+      });
+      void Promise.reject(new RangeError('too far'));
+      return new Promise((resolve) => setTimeout(resolve, 1));
+    });
+    await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));
+    await flush(page);
+    expect(
+      collector
+        .custom('error')
+        .map(({ message }) => message)
+        .sort(),
+    ).toEqual(['RangeError: too far', 'Uncaught TypeError: it broke']);
+    expect(collector.custom('visibility')).toEqual([{ visible: true }]);
+    const [environment] = collector.custom('environment');
+    expect(environment).toMatchObject({
+      recorder: 'mutoscope/0.1.0',
+      language: expect.any(String) as string,
+    });
+  });
+});

@@ -1,0 +1,64 @@
+import { afterEach, expect, test, vi } from 'vitest';
+import { SESSION_IDLE_MS, SESSION_MAX_MS } from './protocol.ts';
+import { isSessionOver, SessionKeeper } from './session.ts';
+
+afterEach(() => void vi.unstubAllGlobals());
+
+function storage(): Map<string, string> {
+  const items = new Map<string, string>();
+  vi.stubGlobal('sessionStorage', {
+    getItem: (name: string) => items.get(name) ?? null,
+    setItem: (name: string, value: string) => items.set(name, value),
+    removeItem: (name: string) => items.delete(name),
+  });
+  return items;
+}
+
+test('a session is over after idle time, after its whole time, or when the clock went back', () => {
+  const session = { token: 't', startedMs: 1000, activeMs: 1000 };
+  expect(isSessionOver(session, 1000 + SESSION_IDLE_MS)).toBe(false);
+  expect(isSessionOver(session, 1001 + SESSION_IDLE_MS)).toBe(true);
+  expect(isSessionOver({ ...session, activeMs: 1000 + SESSION_MAX_MS }, 1000 + SESSION_MAX_MS)).toBe(false);
+  expect(isSessionOver({ ...session, activeMs: 1000 + SESSION_MAX_MS }, 1001 + SESSION_MAX_MS)).toBe(true);
+  expect(isSessionOver(session, 999)).toBe(true);
+});
+
+test('the next page of the tab goes on with the session, one of another key does not', () => {
+  storage();
+  const first = new SessionKeeper('wk_a', 0);
+  expect(first.token).toBeUndefined();
+  first.welcome('token', 1000);
+  expect(new SessionKeeper('wk_a', 2000).token).toBe('token');
+  expect(new SessionKeeper('wk_b', 2000).token).toBeUndefined();
+  expect(new SessionKeeper('wk_a', 1001 + SESSION_IDLE_MS).token).toBeUndefined();
+  expect(new SessionKeeper('wk_a', 2000).token).toBeUndefined();
+});
+
+test('activity keeps a session alive, a renewed token does not lengthen it', () => {
+  storage();
+  const keeper = new SessionKeeper('wk_a', 0);
+  keeper.welcome('one', 0);
+  let nowMs = 0;
+  while (nowMs + SESSION_IDLE_MS <= SESSION_MAX_MS) {
+    nowMs += SESSION_IDLE_MS;
+    expect(keeper.touch(nowMs)).toBe(true);
+    keeper.welcome('two', nowMs);
+  }
+  expect(keeper.touch(SESSION_MAX_MS + 1)).toBe(false);
+});
+
+test('storage that is missing, forbidden, or holds nonsense is as good as empty', () => {
+  expect(new SessionKeeper('wk_a', 0).token).toBeUndefined();
+  storage().set('mutoscope.wk_a', '{"token":7}');
+  expect(new SessionKeeper('wk_a', 0).token).toBeUndefined();
+  storage().set('mutoscope.wk_a', 'nonsense');
+  expect(new SessionKeeper('wk_a', 0).token).toBeUndefined();
+  vi.stubGlobal('sessionStorage', {
+    getItem: () => {
+      throw new Error('forbidden');
+    },
+  });
+  const keeper = new SessionKeeper('wk_a', 0);
+  keeper.welcome('token', 0);
+  expect(keeper.token).toBe('token');
+});

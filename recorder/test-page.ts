@@ -1,0 +1,99 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core';
+import { build } from 'vite';
+import type { Recorder } from './core.ts';
+import { TestCollector } from './test-collector.ts';
+
+declare global {
+  interface Window {
+    mutoscope: Recorder;
+  }
+}
+
+const CHROMIUM_ARGS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+
+/** Builds the recorder into a temporary folder. */
+export async function buildRecorder(): Promise<{ folder: string; remove(): Promise<void> }> {
+  const folder = await mkdtemp(join(tmpdir(), 'recorder-'));
+  await build({
+    configFile: join(import.meta.dirname, 'vite.config.ts'),
+    logLevel: 'error',
+    build: { outDir: folder },
+  });
+  return { folder, remove: () => rm(folder, { recursive: true, force: true }) };
+}
+
+/** A browser and a built recorder for a file of tests. */
+export class Bench {
+  private readonly browser: Browser;
+  private readonly built: Awaited<ReturnType<typeof buildRecorder>>;
+  private readonly open: { close(): Promise<void> }[] = [];
+
+  static async start(executablePath: string): Promise<Bench> {
+    const built = await buildRecorder();
+    return new Bench(await chromium.launch({ executablePath, args: CHROMIUM_ARGS }), built);
+  }
+  constructor(browser: Browser, built: Awaited<ReturnType<typeof buildRecorder>>) {
+    this.browser = browser;
+    this.built = built;
+  }
+
+  /** A collector that serves `body` at `/` with the recorder in it. */
+  async collector(body: string, head = ''): Promise<TestCollector> {
+    const collector = new TestCollector(this.built.folder);
+    this.open.push(collector);
+    collector.pages.set('/', pageOf(body, head));
+    await collector.listen();
+    return collector;
+  }
+  /** A page that is open and recording. `init` runs before any script of the page. */
+  async page(collector: TestCollector, init?: string, path = '/'): Promise<Page> {
+    const context: BrowserContext = await this.browser.newContext();
+    this.open.push(context);
+    if (init) await context.addInitScript({ content: init });
+    const page = await context.newPage();
+    await page.goto(collector.url + path);
+    return page;
+  }
+  async closePages(): Promise<void> {
+    for (const thing of this.open.splice(0).reverse()) await thing.close();
+  }
+  async stop(): Promise<void> {
+    await this.closePages();
+    await this.browser.close();
+    await this.built.remove();
+  }
+}
+
+export function pageOf(body: string, head = ''): string {
+  return `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Test page</title>${head}
+<script async src="/r/loader.js" data-key="wk_test"></script></head><body>${body}</body></html>`;
+}
+
+export async function recording(page: Page): Promise<void> {
+  await page.waitForFunction(() => window.mutoscope?.status?.().state === 'recording');
+}
+/** Waits until all that the page recorded is acked. rrweb tells changes after the task that made them. */
+export async function flush(page: Page): Promise<void> {
+  await page.evaluate(async () => {
+    await new Promise((resolve) => setTimeout(resolve));
+    await window.mutoscope.flush();
+  });
+}
+/** Waits for a condition on this side. */
+export async function until(condition: () => boolean, what: string): Promise<void> {
+  for (const end = Date.now() + 10_000; !condition();) {
+    if (Date.now() > end) throw new Error(`did not come: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
