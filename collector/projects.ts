@@ -22,7 +22,7 @@ export interface Project {
 export interface WriteKey {
   /** `wk_…`; public, for it stands in the page. */
   key: string;
-  /** Origins that may record with it, as `https://shop.example`; `*` for any. */
+  /** Origins that may record with it, as `https://shop.example` or `http://localhost:*`; `*` for any. */
   origins: string[];
 }
 
@@ -76,5 +76,13 @@ export function findApiKey(
   return undefined;
 }
 
+/** An allowed origin may end in `:*` for any port; a request without Origin passes only where `*` stands. */
 export const originAllowed = (writeKey: WriteKey, origin: string | undefined): boolean =>
-  writeKey.origins.includes('*') || (origin !== undefined && writeKey.origins.includes(origin));
+  writeKey.origins.some(
+    (allowed) =>
+      allowed === '*' ||
+      allowed === origin ||
+      (allowed.endsWith(':*') &&
+        origin !== undefined &&
+        origin.replace(/:\d+$/, '') === allowed.slice(0, -2)),
+  );

@@ -98,12 +98,16 @@ export const CONFIG = {
     'info',
     'least level that is logged',
   ],
-  DEMO: [oneOf('on', 'off'), 'off', 'serve the demo site under /demo/ (role all only)'],
+  DEMO: [oneOf('on', 'off'), 'off', 'serve the demo site under /demo/ (with the collector)'],
   FIRST_PROJECT: [text, 'demo', 'project made when the store has none'],
   FIRST_RETENTION_DAYS: [retention, '30', 'its retention class: 30, 90, 180 or 365'],
   FIRST_WRITE_KEY: [text, '', 'its write key, wk_…; default: random'],
   FIRST_API_KEY: [text, '', 'its API key, ak_…; default: random, kept in DATA_DIR/keys.json'],
-  FIRST_ORIGINS: [list, '', 'origins that may use the write key, with commas; default: PUBLIC_URL'],
+  FIRST_ORIGINS: [
+    list,
+    '',
+    'origins that may use the write key, with commas; default: PUBLIC_URL, and on loopback every loopback port',
+  ],
 } as const satisfies Record<string, readonly [(value: string) => unknown, string, string]>;
 
 export type Config = { readonly [Name in keyof typeof CONFIG]: ReturnType<(typeof CONFIG)[Name][0]> };
@@ -124,8 +128,14 @@ export function readConfig(env: Record<string, string | undefined>): Config {
   values.STORE ||= `${values.DATA_DIR}/lake`;
   values.CACHE_DIR ||= `${values.DATA_DIR}/cache`;
   values.PUBLIC_URL ||= `http://${values.LISTEN}`;
-  if (!values.FIRST_ORIGINS.length) values.FIRST_ORIGINS = [values.PUBLIC_URL];
+  if (!values.FIRST_ORIGINS.length) values.FIRST_ORIGINS = defaultOrigins(values.PUBLIC_URL);
   return values;
+}
+
+/** A laptop's other development servers may record too; the world's pages may not. */
+function defaultOrigins(publicUrl: string): string[] {
+  const loopback = ['127.0.0.1', 'localhost'].includes(new URL(publicUrl).hostname);
+  return [publicUrl, ...(loopback ? ['http://localhost:*', 'http://127.0.0.1:*'] : [])];
 }
 
 /**

@@ -4,7 +4,7 @@ import { FRAME_BYTES_MAX } from '#protocol';
  * The stream: what makes batches durable and hands them to processors, in the order in which they came.
  * Subjects are words joined by dots; a filter may hold `*` for one word and end in `>` for one or more, as in NATS.
  *
- * Two adapters under one contract (`stream.test.ts`): JetStream (`x-nats.ts`) and a segment-file log (`log-stream.ts`).
+ * Two adapters under one contract (`stream.contract.ts`): JetStream (`x-nats.ts`) and a segment-file log (`log-stream.ts`).
  */
 export interface Stream {
   /**
@@ -68,9 +68,14 @@ export const SHARDS = 16;
 export interface StreamOptions {
   /** What the stream may hold; past it append fails with `stream_full`. */
   bytesMax: number;
+  /** Hears what an operator should look at, as a log does: a torn tail that was cut off, a connection that was lost. */
+  warn?: (fields: Record<string, unknown>, message: string) => void;
 }
 
-/** `nats://host:port` (JetStream; credentials in the address) or a directory (embedded log). */
+/**
+ * `nats://host:port[/STREAM][?replicas=3]` (JetStream; credentials in the address, `tls://` for TLS) or a directory
+ * (embedded log). @throws StreamError `stream_unavailable`, `bad_record`
+ */
 export async function openStream(location: string, options: StreamOptions): Promise<Stream> {
   if (/^(nats|tls):\/\//.test(location))
     return (await import('./x-nats.ts')).openNatsStream(location, options);
@@ -129,6 +134,8 @@ export interface Envelope {
   /** Add to an event's timestamp to get server time. */
   offsetMs: number;
   receivedMs: number;
+  /** All frames of the rid up to this one were durable when this record was made. Absent: nothing is known. */
+  ackedFrame?: number;
 }
 export const RECORD_BYTES_MAX = 2 + 1024 + FRAME_BYTES_MAX;
 

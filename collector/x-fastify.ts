@@ -1,5 +1,13 @@
+import { statSync } from 'node:fs';
+import { resolve } from 'node:path';
 import fastifyStatic from '@fastify/static';
-import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import {
+  fastify,
+  LogController,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+} from 'fastify';
 import type { Log } from './x-pino.ts';
 import type { Metrics } from './x-prom-client.ts';
 
@@ -15,13 +23,20 @@ export type HttpReply = FastifyReply;
 export function createHttp(log: Log, metrics: Metrics, problems: () => string[]): Http {
   const http = fastify({
     loggerInstance: log,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: 1024 * 1024,
     requestTimeout: 60_000,
+    // Headers that trickle in hold a socket for this long at most.
+    http: { headersTimeout: 10_000, connectionsCheckingInterval: 5_000 },
     connectionTimeout: 0,
     keepAliveTimeout: 10_000,
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: 256 },
+    // An address that cannot be decoded fails before any route and its error handler.
+    frameworkErrors: (_error, _request, reply) =>
+      void (reply as unknown as HttpReply)
+        .code(400)
+        .send({ error: { code: 'bad_request', message: 'the address cannot be read' } }),
   }) as unknown as Http;
   http.get('/healthz', () => ({ status: 'alive' }));
   http.get('/readyz', (_request, reply) => {
@@ -32,14 +47,12 @@ export function createHttp(log: Log, metrics: Metrics, problems: () => string[])
   });
   http.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()));
   http.setNotFoundHandler((request, reply) =>
-    reply
-      .code(404)
-      .send({
-        error: {
-          code: 'no_route',
-          message: `there is nothing at ${request.method} ${request.url.split('?')[0]}`,
-        },
-      }),
+    reply.code(404).send({
+      error: {
+        code: 'no_route',
+        message: `there is nothing at ${request.method} ${request.url.split('?')[0]}`,
+      },
+    }),
   );
   http.setErrorHandler(
     (error: Error & { code?: string; statusCode?: number; status?: number }, request, reply) => {
@@ -51,11 +64,9 @@ export function createHttp(log: Log, metrics: Metrics, problems: () => string[])
         );
       const code =
         status === 500 ? 'internal' : (error.code ?? 'bad_request').toLowerCase().replace(/^fst_err_/, '');
-      return reply
-        .code(status)
-        .send({
-          error: { code, message: status === 500 ? 'the server failed; its log says why' : error.message },
-        });
+      return reply.code(status).send({
+        error: { code, message: status === 500 ? 'the server failed; its log says why' : error.message },
+      });
     },
   );
   return http;
@@ -68,24 +79,30 @@ export async function listen(http: Http, address: string): Promise<string> {
 }
 
 /**
- * Serves the files of `dir` under `prefix`. With `immutable` they may be cached for ever (their names carry a hash),
- * else each use asks whether they changed. A missing directory is an error here and now, not at the first request.
+ * Serves the files of `dir` under `prefix`. Those that are `immutable` may be cached for ever (their names carry a
+ * hash), of the others each use asks whether they changed. A missing directory is an error here and now, not at the
+ * first request.
  */
 export function serveFiles(
   http: Http,
   prefix: string,
   dir: string,
-  { immutable = false, headers = {} as Record<string, string> } = {},
+  { immutable = false as boolean | ((path: string) => boolean), headers = {} as Record<string, string> } = {},
 ): void {
+  if (!statSync(dir).isDirectory()) throw new Error(`${dir} is not a directory`);
+  const isImmutable = typeof immutable === 'function' ? immutable : () => immutable;
   void http.register(fastifyStatic, {
-    root: dir,
+    root: resolve(dir),
     prefix,
     decorateReply: false,
     index: ['index.html'],
-    maxAge: immutable ? '365d' : 0,
-    immutable,
-    setHeaders: (reply) => {
-      for (const [name, value] of Object.entries(headers)) reply.setHeader(name, value);
+    cacheControl: false,
+    setHeaders: (reply, path) => {
+      reply.header(
+        'cache-control',
+        isImmutable(path) ? 'public, max-age=31536000, immutable' : 'public, no-cache',
+      );
+      for (const [name, value] of Object.entries(headers)) reply.header(name, value);
     },
   });
 }

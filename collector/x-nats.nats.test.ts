@@ -1,0 +1,102 @@
+import { randomUUID } from 'node:crypto';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { describe, expect, inject, test, vi } from 'vitest';
+import { describeStream } from './stream.contract.ts';
+import { openStream } from './stream.ts';
+import { openNatsStream, removeNatsStream } from './x-nats.ts';
+
+const natsUrl = inject('natsUrl');
+const location = (): string => `${natsUrl}/REC_${randomUUID().slice(0, 8)}`;
+
+/** A line to the server that can be cut and mended. */
+async function openLine(url: string): Promise<{ address: string; cut(): void; mend(): Promise<void> }> {
+  const { hostname, port } = new URL(url);
+  const sockets = new Set<Socket>();
+  const server = createServer((near) => {
+    const far = connect(Number(port), hostname);
+    for (const socket of [near, far]) {
+      sockets.add(socket);
+      socket.on('error', () => undefined).on('close', () => sockets.delete(socket));
+    }
+    near.pipe(far).pipe(near);
+  });
+  const listen = (at: number): Promise<void> =>
+    new Promise((resolve) => server.listen(at, '127.0.0.1', resolve));
+  await listen(0);
+  const { port: ownPort } = server.address() as AddressInfo;
+  return {
+    address: `127.0.0.1:${ownPort}`,
+    cut: () => {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+    },
+    mend: () => listen(ownPort),
+  };
+}
+
+describe.skipIf(!natsUrl)('JetStream is a stream', () => {
+  describeStream(async () => {
+    const at = location();
+    return { open: (options) => openNatsStream(at, options), remove: () => removeNatsStream(at) };
+  });
+
+  test('outlasts a lost connection: what is appended meanwhile is stored once, a live reader goes on', async () => {
+    const at = location();
+    const line = await openLine(natsUrl!);
+    const warnings: string[] = [];
+    const stream = await openStream(at.replace(/\/\/[^/]+/, `//${line.address}`), {
+      bytesMax: 1024 * 1024,
+      warn: (_fields, message) => warnings.push(message),
+    });
+    const abort = new AbortController();
+    const seen: string[] = [];
+    const reading = (async () => {
+      for await (const { bytes } of stream.read(1, 'rec.>', { live: true, signal: abort.signal })) {
+        seen.push(Buffer.from(bytes).toString());
+        if (seen.length === 4) abort.abort();
+      }
+    })();
+    await stream.append('rec.p.00.s.f', Buffer.from('before'), 'before');
+    line.cut();
+    const appends = ['one', 'two'].map((text) => stream.append('rec.p.00.s.i', Buffer.from(text), text));
+    await vi.waitFor(() => expect(warnings).toContain('the connection to the stream was lost; trying again'));
+    await line.mend();
+    await Promise.all(appends);
+    await stream.append('rec.p.00.s.i', Buffer.from('after'), 'after');
+    expect((await stream.state()).messages).toBe(4);
+    await reading;
+    expect(seen.toSorted()).toEqual(['after', 'before', 'one', 'two']);
+    await stream.close();
+    line.cut();
+    await removeNatsStream(at);
+  });
+
+  test('takes over a stream that has other limits', async () => {
+    const at = location();
+    const small = await openStream(at, { bytesMax: 100_000 });
+    const body = new Uint8Array(80_000);
+    await small.append('rec.p.00.s.f', body, 'a');
+    await expect(small.append('rec.p.00.s.f', body, 'b')).rejects.toMatchObject({ code: 'stream_full' });
+    const large = await openStream(at, { bytesMax: 1_000_000 });
+    expect((await small.append('rec.p.00.s.f', body, 'b')).seq).toBe(2);
+    await Promise.all([small.close(), large.close()]);
+    await removeNatsStream(at);
+  });
+
+  test('two streams on one server do not see each other', async () => {
+    const places = [location(), location()];
+    const [one, two] = await Promise.all(places.map((at) => openStream(at, { bytesMax: 1024 * 1024 })));
+    await one!.append('rec.p.00.s.f', Buffer.from('a'), 'id');
+    expect((await two!.state()).messages).toBe(0);
+    expect((await two!.append('rec.p.00.s.f', Buffer.from('b'), 'id')).duplicate).toBe(false);
+    expect(Buffer.from((await one!.last('rec.>'))!.bytes).toString()).toBe('a');
+    await Promise.all([one!.close(), two!.close()]);
+    await Promise.all(places.map(removeNatsStream));
+  });
+});
+
+test('where no server answers the opening fails with its address', async () => {
+  const opening = openNatsStream('nats://127.0.0.1:1', { bytesMax: 1024 });
+  await expect(opening).rejects.toMatchObject({ code: 'stream_unavailable' });
+  await expect(openNatsStream('nats://127.0.0.1:1', { bytesMax: 1024 })).rejects.toThrow('127.0.0.1:1');
+});
