@@ -4,6 +4,7 @@
  *   v1/config/<version>.json                                        projects and keys; the newest counts
  *   v1/l0/shard=07/<from>.json                                      commit: the stream up to `lastSeq` is in these files
  *   v1/l0/shard=07/<from>-<nonce>.r30.{events,replay}.parquet       minutes old, many projects
+ *   v1/seen/shard=07/<from>.json                                    frames of commits that were removed, the one at `from` the last
  *   v1/r30/{events,replay}/project=<id>/date=YYYY-MM-DD/<id>.parquet  compacted, one project, one day
  *   v1/manifest/project=<id>/<version>.json                         root: the days, and what L0 it has taken in
  *   v1/manifest/project=<id>/day/<date>-<nonce>.json                the files of one day
@@ -39,7 +40,13 @@ export const paths = {
     `${ROOT}/l0/${shardPart(shard)}/${digits(fromSeq, 16)}.json`,
   l0File: (shard: number, fromSeq: number, nonce: string, cls: ClassName, table: Table): string =>
     `${ROOT}/l0/${shardPart(shard)}/${digits(fromSeq, 16)}-${nonce}.${cls}.${table}.parquet`,
+  seenPrefix: `${ROOT}/seen/`,
+  seenShardPrefix: (shard: number): string => `${ROOT}/seen/${shardPart(shard)}/`,
+  seen: (shard: number, fromSeq: number): string =>
+    `${ROOT}/seen/${shardPart(shard)}/${digits(fromSeq, 16)}.json`,
   classPrefix: (cls: ClassName): string => `${ROOT}/${cls}/`,
+  dayPrefix: (cls: ClassName, table: Table, project: string, date: string): string =>
+    `${ROOT}/${cls}/${table}/project=${project}/date=${date}/`,
   file: (cls: ClassName, table: Table, project: string, date: string, id: string): string =>
     `${ROOT}/${cls}/${table}/project=${project}/date=${date}/${id}.parquet`,
   manifestPrefix: `${ROOT}/manifest/`,
@@ -53,6 +60,7 @@ export const paths = {
   erasure: (project: string, session: string): string =>
     `${ROOT}/erasures/project=${project}/${session}.json`,
   quarantinePrefix: `${ROOT}/quarantine/`,
+  quarantineShardPrefix: (shard: number): string => `${ROOT}/quarantine/${shardPart(shard)}/`,
   quarantine: (shard: number, seq: number, ext: 'json' | 'bin'): string =>
     `${ROOT}/quarantine/${shardPart(shard)}/${digits(seq, 16)}.${ext}`,
 } as const;
@@ -181,7 +189,8 @@ export interface ReplayRow {
 /** A `replay` row group never crosses a session, begins anew at a full snapshot, and is one segment of the player's. */
 export const REPLAY_GROUP_ROWS_MAX = 1024;
 export const REPLAY_GROUP_BYTES_MAX = 8 * 1024 * 1024;
-export const EVENTS_GROUP_ROWS_MAX = 122_880;
+/** A row group is compressed at one go, and everything else in the process waits for it. */
+export const EVENTS_GROUP_ROWS_MAX = 30_720;
 /** The writer holds a file in memory. */
 export const FILE_BYTES_MAX = 128 * 1024 * 1024;
 /** Key in a `replay` file's footer metadata: indices of row groups that begin with a full snapshot or checkpoint, as JSON. */
@@ -220,7 +229,7 @@ export interface CommitSession {
   session: string;
   rid: string;
   class: ClassName;
-  /** Frames of this rid that this commit holds: closed ranges. */
+  /** Frames of this rid that this commit has dealt with, also by quarantine or erasure: closed ranges. */
   frames: [number, number][];
   /** Events of this rid that this commit holds: closed ranges of seq. */
   seqs: [number, number][];
@@ -229,6 +238,13 @@ export interface CommitSession {
   startMs: number;
   endMs: number;
   rows: number;
+}
+
+/** What commits had dealt with before they were removed, so that a batch that comes once more is still known. */
+export interface Seen {
+  v: 1;
+  shard: number;
+  sessions: CommitSession[];
 }
 
 export interface RootManifest {
@@ -256,3 +272,5 @@ export interface Erasure {
   /** Absent until the bytes are gone. */
   done?: { atMs: number; rows: number; messages: number; filesRewritten: string[] };
 }
+
+export { commitFiles, pendingCommits, takenIn, visibleFiles } from './visible.ts';

@@ -1,5 +1,5 @@
 /**
- * The store: where the lake's files are. Two adapters under one contract (`store.test.ts`): a directory
+ * The store: where the lake's files are. Two adapters under one contract (`store.contract.ts`): a directory
  * (`directory-store.ts`) and S3 (`x-s3.ts`).
  */
 export interface Store {
@@ -57,3 +57,13 @@ export async function openStore(location: string): Promise<Store> {
 }
 
 export { openProjectStore, type ProjectStore } from './project-store.ts';
+export {
+  openLakeReader,
+  readReplayGroups,
+  readReplayRows,
+  splitEvents,
+  type LakeReader,
+  type LakeView,
+} from './lake-reader.ts';
+export { encodeEventsFile, encodeReplayFile, type EncodedFile } from './lake-file.ts';
+export type { ReplayGroup } from './x-hyparquet.ts';

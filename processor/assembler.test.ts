@@ -1,0 +1,77 @@
+import { describe, expect, it } from 'vitest';
+import { assemble, isRejected, openMessage, type PendingFrame } from './assembler.ts';
+import { createSender, pageLoad, sessionAt } from './samples.ts';
+
+const session = sessionAt(Date.UTC(2026, 0, 1), 1);
+const never = (): boolean => false;
+const senderOf = (rid = 'rid'): ReturnType<typeof createSender> =>
+  createSender({ project: 'shop', session, rid });
+
+let seq = 1;
+const open = (sent: ReturnType<ReturnType<typeof createSender>['batch']>): PendingFrame[] =>
+  sent
+    .map((one) => openMessage({ ...one, seq: seq++, appendedMs: 0 }, 0))
+    .flatMap((one) => (isRejected(one) ? [] : [one]));
+const numbers = (frames: readonly PendingFrame[]): number[] => frames.map(({ frame }) => frame.frame);
+
+describe('frames become batches', () => {
+  it('in any order, each with all its frames in theirs', () => {
+    const sender = senderOf();
+    const frames = [
+      ...open(sender.batch(pageLoad(9, 0), { frameBytes: 200 })),
+      ...open(sender.batch(pageLoad(3, 0))),
+      ...open(sender.batch(pageLoad(9, 0), { gzip: false, frameBytes: 900 })),
+      ...open(senderOf('other').batch(pageLoad(3, 0))),
+    ];
+    const { batches, waiting } = assemble(frames.toReversed(), never, never);
+    expect(waiting).toEqual([]);
+    expect(batches.map((batch) => batch.rid)).toEqual(['other', 'rid', 'rid', 'rid']);
+    expect(batches.slice(1).flatMap((batch) => numbers(batch.frames))).toEqual(
+      Array.from({ length: frames.length - 1 }, (_, i) => i + 1),
+    );
+    expect(batches[1]!.frames.length).toBeGreaterThan(1);
+  });
+
+  it('that lack their last, a middle or their first one wait', () => {
+    for (const gzip of [true, false])
+      for (const lost of [0, 1, 2]) {
+        const sender = senderOf();
+        open(sender.batch(pageLoad(3, 0)));
+        const all = open(sender.batch(pageLoad(9, 0), { gzip, frameBytes: gzip ? 60 : 300 })).slice(0, 3);
+        const last = { ...all[2]!, frame: { ...all[2]!.frame, flags: gzip ? 1 : 0 } };
+        const frames = [all[0]!, all[1]!, last].filter((_, i) => i !== lost);
+        const { batches, waiting } = assemble(frames, never, never);
+        expect(batches, `${gzip} ${lost}`).toEqual([]);
+        expect(waiting).toHaveLength(2);
+      }
+  });
+
+  it('are told from what came before where the payload does not tell', () => {
+    const sender = senderOf();
+    const before = open(sender.batch(pageLoad(3, 0), { gzip: false }));
+    const frames = open(sender.batch(pageLoad(3, 0), { gzip: false }));
+    expect(assemble(frames, never, never).batches).toEqual([]);
+    expect(assemble(frames, (_s, _r, frame) => frame === 1, never).batches).toHaveLength(1);
+    expect(assemble([...before, ...frames], never, never).batches).toHaveLength(2);
+  });
+
+  it('are taken as they are when they have waited long enough', () => {
+    const sender = senderOf();
+    const [head, ...rest] = open(sender.batch(pageLoad(9, 0), { frameBytes: 150 }));
+    const { batches, waiting } = assemble(rest, never, () => true);
+    expect(waiting).toEqual([]);
+    expect(batches).toMatchObject([{ stale: true }]);
+    expect(assemble([head!, ...rest], never, () => true).batches).toMatchObject([{ stale: false }]);
+  });
+
+  it('are refused when together they are over the bound', () => {
+    const frames = open(
+      senderOf().batch([{}], { payload: new Uint8Array(8 * 1024 * 1024 + 1), gzip: false }),
+    );
+    expect(frames.length).toBeGreaterThan(30);
+    const { rejected, batches } = assemble(frames, never, never);
+    expect(batches).toEqual([]);
+    expect(rejected).toMatchObject([{ reason: 'too_large', session, rid: 'rid', firstSeq: 1 }]);
+    expect(rejected[0]!.bytes).toHaveLength(8 * 1024 * 1024 + 1);
+  });
+});

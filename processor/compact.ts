@@ -1,0 +1,189 @@
+import type { Log } from '#service';
+import { dayIsClosed, planIntake, planMerges, unbroken } from './compaction.ts';
+import type { Erasures } from './erasures.ts';
+import { encodeEventsFile, encodeReplayFile, type EncodedFile } from './lake-file.ts';
+import type { createCommitCache } from './lake-reader.ts';
+import {
+  classDays,
+  dayIsPast,
+  paths,
+  sessionDate,
+  type ClassName,
+  type Commit,
+  type EventRow,
+  type LakeFile,
+  type ReplayRow,
+  type Table,
+} from './layout.ts';
+import { publish, type ManifestChange, type ProjectState } from './manifest.ts';
+import { compareRows, sameKey } from './row-groups.ts';
+import type { Store } from './store.ts';
+import { decodeFile } from './x-hyparquet.ts';
+
+export interface CompactParts {
+  store: Store;
+  erasures: Erasures;
+  commits: ReturnType<typeof createCommitCache>;
+  state: (project: string) => Promise<ProjectState>;
+  nonce: () => string;
+  log: Log;
+  /** Hears how many rows of `events` were left out because their session is erased. */
+  onErased: (project: string, session: string, rows: number) => void;
+}
+
+type Row = EventRow | ReplayRow;
+interface Bucket {
+  project: string;
+  date: string;
+  class: ClassName;
+  table: Table;
+  rows: Row[];
+}
+
+/** Raw bytes of rows held at once. */
+const RAW_BYTES_MAX = 64 * 1024 * 1024;
+/** What a row weighs beside its payload, roughly. */
+const ROW_BYTES = 256;
+
+/**
+ * Takes commits in: their rows move, project by project, into files of one project and one day, and the files of a day
+ * that have become many are merged. Each project's next manifest makes it true at once; of two that do the same one is
+ * refused and removes what it wrote. @returns the projects looked at. @throws StoreError
+ */
+export async function compact(
+  parts: CompactParts,
+  others: Iterable<string>,
+  nowMs: number,
+): Promise<Set<string>> {
+  await parts.erasures.refresh();
+  const commits = unbroken(await parts.commits.list());
+  const named = commits.flatMap((commit) => commit.sessions.map(({ project }) => project));
+  const projects = new Set([...others, ...named]);
+  const states = new Map<string, ProjectState>();
+  const intake = new Map<string, Commit[]>();
+  for (const project of projects) {
+    const state = await parts.state(project);
+    states.set(project, state);
+    intake.set(project, planIntake(project, state.root, commits));
+  }
+  const moved = await takeIn(parts, intake, nowMs);
+  for (const [project, state] of states) {
+    const written = moved.get(project) ?? [];
+    const change = await planChange(parts, state, written, intake.get(project) ?? [], nowMs);
+    if (!change) continue;
+    if (await publish(parts.store, state, change.manifest, nowMs, parts.nonce())) continue;
+    parts.log.info({ project }, 'another processor compacted first');
+    await parts.store.remove([...written, ...change.written].map(({ file }) => file.key));
+  }
+  return projects;
+}
+
+interface Written {
+  date: string;
+  file: LakeFile;
+}
+
+/** Reads each commit's files once, whatever number of projects wants rows of them. */
+async function takeIn(
+  parts: CompactParts,
+  intake: ReadonlyMap<string, readonly Commit[]>,
+  nowMs: number,
+): Promise<Map<string, Written[]>> {
+  const wanted = new Map<Commit, Set<string>>();
+  for (const [project, commits] of intake)
+    for (const commit of commits) wanted.set(commit, (wanted.get(commit) ?? new Set()).add(project));
+  const written = new Map<string, Written[]>();
+  let buckets = new Map<string, Bucket>();
+  let rawBytes = 0;
+  const write = async (): Promise<void> => {
+    for (const bucket of buckets.values()) {
+      const { file } = await writeRows(parts, bucket);
+      written.set(bucket.project, [...(written.get(bucket.project) ?? []), { date: bucket.date, file }]);
+    }
+    buckets = new Map();
+    rawBytes = 0;
+  };
+  for (const [commit, projects] of wanted)
+    for (const file of commit.files) {
+      const rows: Row[] = await decodeFile(file.table, await parts.store.get(file.key));
+      for (const row of keepRows(parts, rows, file.table)) {
+        const date = sessionDate(row.session_id);
+        if (!projects.has(row.project) || dayIsPast(date, classDays(file.class), nowMs)) continue;
+        const id = `${row.project} ${date} ${file.class} ${file.table}`;
+        const bucket = buckets.get(id);
+        if (bucket) bucket.rows.push(row);
+        else
+          buckets.set(id, { project: row.project, date, class: file.class, table: file.table, rows: [row] });
+        rawBytes += ROW_BYTES + ('payload' in row ? row.payload.length : 0);
+      }
+      if (rawBytes >= RAW_BYTES_MAX) await write();
+    }
+  await write();
+  return written;
+}
+
+async function planChange(
+  parts: CompactParts,
+  state: ProjectState,
+  moved: readonly Written[],
+  commits: readonly Commit[],
+  nowMs: number,
+): Promise<{ manifest: ManifestChange; written: Written[] } | undefined> {
+  const days = new Map<string, LakeFile[]>();
+  const written: Written[] = [];
+  const dates = new Set([...state.days.keys(), ...moved.map(({ date }) => date)]);
+  for (const date of dates) {
+    const added = moved.filter((one) => one.date === date).map(({ file }) => file);
+    let files = [...(state.days.get(date)?.files ?? []), ...added];
+    const merges = planMerges(files, dayIsClosed(date, nowMs));
+    for (const group of merges) {
+      const merged = await mergeFiles(parts, state.project, date, group);
+      files = files.filter((file) => !group.includes(file));
+      if (!merged) continue;
+      written.push({ date, file: merged });
+      files.push(merged);
+    }
+    if (added.length || merges.length) days.set(date, files);
+  }
+  return days.size || commits.length ? { manifest: { days, commits }, written } : undefined;
+}
+
+async function mergeFiles(
+  parts: CompactParts,
+  project: string,
+  date: string,
+  files: readonly LakeFile[],
+): Promise<LakeFile | undefined> {
+  const { class: cls, table } = files[0]!;
+  const rows: Row[] = [];
+  for (const { key } of files)
+    for (const row of keepRows(parts, await decodeFile(table, await parts.store.get(key)), table))
+      rows.push(row);
+  if (!rows.length) return undefined;
+  return (await writeRows(parts, { project, date, class: cls, table, rows })).file;
+}
+
+/** Without rows of erased sessions. */
+function keepRows(parts: CompactParts, rows: Row[], table: Table): Row[] {
+  const erased = rows.filter((row) => parts.erasures.has(row.project, row.session_id));
+  if (!erased.length) return rows;
+  if (table === 'events')
+    for (const { project, session_id } of erased) parts.onErased(project, session_id, 1);
+  const gone = new Set(erased);
+  return rows.filter((row) => !gone.has(row));
+}
+
+/** Puts one file of the rows, each key once. */
+export async function writeRows(
+  { store, nonce }: Pick<CompactParts, 'store' | 'nonce'>,
+  { project, date, class: cls, table, rows }: Bucket,
+): Promise<EncodedFile> {
+  const key = paths.file(cls, table, project, date, nonce());
+  const unique = rows.sort(compareRows).filter((row, i) => i === 0 || !sameKey(row, rows[i - 1]!));
+  const encoded =
+    table === 'events'
+      ? await encodeEventsFile(key, cls, unique as EventRow[])
+      : await encodeReplayFile(key, cls, unique as ReplayRow[]);
+  await store.put(key, encoded.bytes);
+  return encoded;
+}

@@ -1,0 +1,76 @@
+import {
+  classDays,
+  dayIsPast,
+  pendingCommits,
+  type Commit,
+  type LakeFile,
+  type RootManifest,
+} from './layout.ts';
+
+/**
+ * Commits that a project has rows in and has not taken in, ascending; of each shard only as far as its chain has no
+ * hole, for a list may miss a commit that was made while it ran, and none may be skipped for ever.
+ */
+export function planIntake(
+  project: string,
+  root: RootManifest | undefined,
+  commits: readonly Commit[],
+): Commit[] {
+  const whole = unbroken(commits);
+  return pendingCommits(project, root, whole);
+}
+
+/** Of each shard, its commits in order up to the first hole. */
+export function unbroken(commits: readonly Commit[]): Commit[] {
+  const sorted = commits.toSorted((a, b) => a.shard - b.shard || a.fromSeq - b.fromSeq);
+  const holes = new Set<number>();
+  return sorted.filter((commit, i) => {
+    const before = sorted[i - 1];
+    if (before?.shard === commit.shard && before.lastSeq + 1 !== commit.fromSeq) holes.add(commit.shard);
+    return !holes.has(commit.shard);
+  });
+}
+
+/** Merging holds all rows in memory, so that larger files are left as they are. */
+export const MERGE_BYTES_MAX = { events: 4 * 1024 * 1024, replay: 16 * 1024 * 1024 } as const;
+/** So many files of about one size become one: each byte is written again once a tier, not once an interval. */
+export const MERGE_FILES_MIN = 8;
+const TIERS_BYTES = [64 * 1024, 512 * 1024, 4 * 1024 * 1024, 16 * 1024 * 1024];
+
+const tierOf = (bytes: number): number => {
+  const tier = TIERS_BYTES.findIndex((top) => bytes < top);
+  return tier < 0 ? TIERS_BYTES.length : tier;
+};
+
+/**
+ * Which files of one day to write as one: those of a class and table in a tier that has become full; once the day is
+ * closed, for nothing more comes, whatever fits together. Each group has at least two files.
+ */
+export function planMerges(files: readonly LakeFile[], dayIsClosed: boolean): LakeFile[][] {
+  const groups = new Map<string, LakeFile[]>();
+  for (const file of files) {
+    const kind = `${file.class} ${file.table} ${dayIsClosed ? '' : tierOf(file.bytes)}`;
+    groups.set(kind, [...(groups.get(kind) ?? []), file]);
+  }
+  const least = dayIsClosed ? 2 : MERGE_FILES_MIN;
+  return [...groups.values()]
+    .filter((group) => group.length >= least)
+    .map(smallestThatFit)
+    .filter((group) => group.length >= least);
+}
+
+function smallestThatFit(files: readonly LakeFile[]): LakeFile[] {
+  let bytes = 0;
+  return files
+    .toSorted((a, b) => a.bytes - b.bytes)
+    .filter((file) => (bytes += file.bytes) <= MERGE_BYTES_MAX[file.table]);
+}
+
+const HOUR_MS = 3_600_000;
+/** A session that began on the day may go on for a day, and its last batches come late. */
+export const dayIsClosed = (date: string, nowMs: number): boolean =>
+  Date.parse(`${date}T00:00:00Z`) + 49 * HOUR_MS <= nowMs;
+
+/** Without the files of classes that the day is past. */
+export const unexpired = (date: string, files: readonly LakeFile[], nowMs: number): LakeFile[] =>
+  files.filter((file) => !dayIsPast(date, classDays(file.class), nowMs));

@@ -1,0 +1,232 @@
+import { FrameFlag } from '#protocol';
+import { rejectBatch, type Batch, type Rejected } from './assembler.ts';
+import { BatchError, decodeBatch, type RecordedEvent } from './decode-batch.ts';
+import type { Erasures } from './erasures.ts';
+import { encodeEventsFile, encodeReplayFile, type EncodedFile } from './lake-file.ts';
+import { encodeJson } from './lake-reader.ts';
+import {
+  paths,
+  type ClassName,
+  type Commit,
+  type CommitSession,
+  type EventRow,
+  type LakeFile,
+  type ReplayRow,
+} from './layout.ts';
+import { putOnce } from './put-once.ts';
+import { addRange } from './ranges.ts';
+import { toRows } from './rows.ts';
+import type { SeenRids } from './seen.ts';
+import type { Store } from './store.ts';
+
+/** What a shard has in hand: all of its stream from the last commit up to `lastSeq`. */
+export interface FlushInput {
+  shard: number;
+  fromSeq: number;
+  lastSeq: number;
+  resumeSeq: number;
+  batches: Batch[];
+  rejected: Rejected[];
+}
+export interface FlushParts {
+  store: Store;
+  erasures: Erasures;
+  seen: SeenRids;
+  now: () => number;
+  /** Part of the names of the data files, new at each call, so that two owners never write one object. */
+  nonce: () => string;
+}
+export interface Flushed {
+  commit: Commit;
+  rejected: Rejected[];
+}
+
+/** Raw bytes of rows held at once; at this a pair of files is written and the next begun. */
+const RAW_BYTES_MAX = 32 * 1024 * 1024;
+
+/**
+ * Puts the data files, what is quarantined, and then the commit. Undefined when the commit's name was taken: another
+ * owner was here, and what was in hand is to be dropped. A crash or error at any point leaves at most files that no
+ * commit names. @throws StoreError
+ */
+export async function flush(input: FlushInput, parts: FlushParts): Promise<Flushed | undefined> {
+  const { store, erasures } = parts;
+  await erasures.refresh(1000);
+  for (;;) {
+    const built = await build(input, parts);
+    await erasures.refresh();
+    const late = built.commit.sessions.some((one) => one.rows > 0 && erasures.has(one.project, one.session));
+    if (!late) {
+      await quarantineAll(built.rejected, input.shard, parts);
+      const key = paths.commit(input.shard, input.fromSeq);
+      if (await putOnce(store, key, encodeJson(built.commit))) return built;
+    }
+    await store.remove(built.commit.files.map((file) => file.key));
+    if (!late) return undefined;
+  }
+}
+
+async function build(input: FlushInput, parts: FlushParts): Promise<Flushed> {
+  const { store, erasures, seen } = parts;
+  const sessions = new Map<string, CommitSession>();
+  const rejected = [...input.rejected];
+  const files: LakeFile[] = [];
+  const nonce = parts.nonce();
+  let written = 0;
+  const lineOf = (batch: Batch): CommitSession => {
+    const key = `${batch.session}/${batch.rid}`;
+    const line = sessions.get(key) ?? {
+      project: batch.project,
+      session: batch.session,
+      rid: batch.rid,
+      class: batch.class,
+      frames: [],
+      seqs: [],
+      startMs: batch.receivedMs,
+      endMs: batch.receivedMs,
+      rows: 0,
+    };
+    sessions.set(key, line);
+    return line;
+  };
+  const put = async ({ file, bytes }: EncodedFile): Promise<void> => {
+    await store.put(file.key, bytes);
+    files.push(file);
+  };
+
+  for (const [cls, batches] of byClass(input.batches)) {
+    let held = emptyRows();
+    const write = async (): Promise<void> => {
+      if (!held.events.length) return;
+      // A nonce may write several pairs of files of one class.
+      const name = written++ ? `${nonce}${written}` : nonce;
+      await put(
+        await encodeEventsFile(
+          paths.l0File(input.shard, input.fromSeq, name, cls, 'events'),
+          cls,
+          held.events,
+        ),
+      );
+      await put(
+        await encodeReplayFile(
+          paths.l0File(input.shard, input.fromSeq, name, cls, 'replay'),
+          cls,
+          held.replay,
+        ),
+      );
+      held = emptyRows();
+    };
+    for (const batch of batches) {
+      const line = lineOf(batch);
+      for (const { frame } of batch.frames) addRange(line.frames, frame.frame, frame.frame);
+      if (erasures.has(batch.project, batch.session)) continue;
+      try {
+        const rows = await readBatch(batch, line.url ?? seen.url(batch.session, batch.rid));
+        line.url = rows.url;
+        const isNew = ({ seq }: { seq: number }): boolean =>
+          !seen.hasSeq(batch.session, batch.rid, seq) &&
+          !line.seqs.some(([from, to]) => seq >= from && seq <= to);
+        const fresh = { events: rows.events.filter(isNew), replay: rows.replay.filter(isNew) };
+        for (const row of fresh.events) note(line, row);
+        held.events.push(...fresh.events);
+        for (const row of fresh.replay) {
+          held.replay.push(row);
+          held.bytes += row.payload.length;
+        }
+      } catch (error) {
+        if (!(error instanceof BatchError)) throw error;
+        rejected.push(rejectBatch(batch.frames, batch.stale ? 'incomplete' : error.code, error.message));
+      }
+      if (held.bytes >= RAW_BYTES_MAX) await write();
+    }
+    await write();
+  }
+  const { shard, fromSeq, lastSeq, resumeSeq } = input;
+  const commit: Commit = {
+    v: 1,
+    shard,
+    fromSeq,
+    lastSeq,
+    resumeSeq,
+    committedMs: parts.now(),
+    files,
+    sessions: [...sessions.values()],
+  };
+  return { commit, rejected };
+}
+
+const emptyRows = (): { events: EventRow[]; replay: ReplayRow[]; bytes: number } => ({
+  events: [],
+  replay: [],
+  bytes: 0,
+});
+
+/** By class, then in the order of files, so that a session's rows stay together. */
+function byClass(batches: readonly Batch[]): Map<ClassName, Batch[]> {
+  const sorted = batches.toSorted(
+    (a, b) =>
+      (a.session < b.session ? -1 : a.session > b.session ? 1 : 0) ||
+      (a.rid < b.rid ? -1 : a.rid > b.rid ? 1 : 0) ||
+      a.frames[0]!.frame.frame - b.frames[0]!.frame.frame,
+  );
+  const classes = new Map<ClassName, Batch[]>();
+  for (const batch of sorted) {
+    const held = classes.get(batch.class);
+    if (held) held.push(batch);
+    else classes.set(batch.class, [batch]);
+  }
+  return classes;
+}
+
+async function readBatch(batch: Batch, url: string | undefined): Promise<ReturnType<typeof toRows>> {
+  const first = batch.frames[0]!.frame;
+  const payload =
+    batch.frames.length === 1 ? first.payload : Buffer.concat(batch.frames.map(({ frame }) => frame.payload));
+  const events: RecordedEvent[] = await decodeBatch(payload, (first.flags & FrameFlag.gzip) !== 0);
+  const { project, session, rid, offsetMs, receivedMs } = batch;
+  try {
+    return toRows(events, { project, session, rid, firstSeq: first.firstSeq, offsetMs, receivedMs, url });
+  } catch (error) {
+    // Nested deeper than it can be written again.
+    if (error instanceof RangeError) throw new BatchError('bad_event', error.message);
+    throw error;
+  }
+}
+
+function note(line: CommitSession, row: EventRow): void {
+  const ms = Number(row.ts / 1000n);
+  line.startMs = line.rows ? Math.min(line.startMs, ms) : ms;
+  line.endMs = line.rows ? Math.max(line.endMs, ms) : ms;
+  addRange(line.seqs, row.seq, row.seq);
+  line.rows++;
+}
+
+/** What was put under `paths.quarantine(…, 'json')`, beside the payload as it came. */
+export interface QuarantineNote extends Omit<Rejected, 'bytes'> {
+  v: 1;
+  shard: number;
+  bytes: number;
+}
+
+/** None of an erased session, also when its erasure looked into the quarantine while this put. */
+async function quarantineAll(
+  rejected: readonly Rejected[],
+  shard: number,
+  { store, erasures }: FlushParts,
+): Promise<void> {
+  const isErased = ({ project = '', session = '' }: Rejected): boolean => erasures.has(project, session);
+  const put = rejected.filter((one) => !isErased(one));
+  if (!put.length) return;
+  for (const one of put) await quarantine(store, shard, one);
+  await erasures.refresh();
+  const late = put.filter(isErased);
+  await store.remove(
+    late.flatMap(({ seq }) => [paths.quarantine(shard, seq, 'bin'), paths.quarantine(shard, seq, 'json')]),
+  );
+}
+
+async function quarantine(store: Store, shard: number, { bytes, ...rest }: Rejected): Promise<void> {
+  const note: QuarantineNote = { v: 1, shard, ...rest, bytes: bytes.length };
+  await store.put(paths.quarantine(shard, rest.seq, 'bin'), bytes);
+  await store.put(paths.quarantine(shard, rest.seq, 'json'), encodeJson(note));
+}

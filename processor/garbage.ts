@@ -1,0 +1,173 @@
+import { SHARDS } from '#stream';
+import { RETENTION_DAYS } from '#projects';
+import type { Erasures } from './erasures.ts';
+import { getJsonIfThere, encodeJson } from './lake-reader.ts';
+import {
+  className,
+  classDays,
+  dayIsPast,
+  paths,
+  type ClassName,
+  type Commit,
+  type DayManifest,
+  type RootManifest,
+  type Seen,
+} from './layout.ts';
+import { commitIsSpent, rootsInUse } from './manifest.ts';
+import { COMES_AGAIN_MS, createSeen } from './seen.ts';
+import type { Store, StoreObject } from './store.ts';
+
+/** What is being written by someone who has not yet named it is younger than this, on top of the grace. */
+const UNNAMED_MS_MAX = 3_600_000;
+/** A commit's name stays so long after it was made, so that an owner that slept cannot make it again. */
+const COMMIT_MS_MIN = 3_600_000;
+export const QUARANTINE_DAYS = 30;
+const DAY_MS = 86_400_000;
+
+export interface GarbageParts {
+  store: Store;
+  erasures: Erasures;
+  commits: () => Promise<Commit[]>;
+  readRoots: (keys: readonly string[]) => Promise<RootManifest[]>;
+  readDays: (keys: readonly string[]) => Promise<DayManifest[]>;
+}
+
+export interface Collected {
+  projects: Set<string>;
+  removed: number;
+  /** Bytes of days past their class that are still there. */
+  overdueBytes: number;
+}
+
+/**
+ * Removes what nothing names: replaced and expired files and manifests once no reader can be using them, leftovers of
+ * crashes, spent commits, old quarantine. Never what a manifest in use or a live commit names. @throws StoreError
+ */
+export async function collectGarbage(
+  parts: GarbageParts,
+  nowMs: number,
+  graceMs: number,
+): Promise<Collected> {
+  const { store } = parts;
+  // Data files are listed first: what is named in a manifest that is written meanwhile is younger than the listing.
+  const files: StoreObject[] = [];
+  for (const days of RETENTION_DAYS)
+    files.push(...(await listAll(store, paths.classPrefix(className(days)))));
+  const l0 = await listAll(store, paths.l0Prefix);
+  const manifests = await listAll(store, paths.manifestPrefix);
+  const roots = byProject(await parts.readRoots(keysOf(manifests).filter((key) => !isDay(key))));
+  const unnamed = ({ modifiedMs }: StoreObject): boolean => modifiedMs < nowMs - graceMs - UNNAMED_MS_MAX;
+  const gone: string[] = [];
+
+  const dayKeys = new Set<string>();
+  for (const all of roots.values()) {
+    const inUse = rootsInUse(all, nowMs, graceMs);
+    for (const root of all) if (!inUse.includes(root)) gone.push(paths.manifest(root.project, root.version));
+    for (const root of inUse) for (const key of Object.values(root.days)) dayKeys.add(key);
+  }
+  const fileKeys = new Set<string>();
+  for (const day of await parts.readDays([...dayKeys].sort()))
+    for (const file of day.files) fileKeys.add(file.key);
+  for (const object of manifests)
+    if (isDay(object.key) && !dayKeys.has(object.key) && unnamed(object)) gone.push(object.key);
+  for (const object of files) if (!fileKeys.has(object.key) && unnamed(object)) gone.push(object.key);
+
+  gone.push(
+    ...(await spentCommits(parts, l0, (project) => roots.get(project) ?? [], nowMs, graceMs, unnamed)),
+  );
+  // Of sessions that began before it was written, so that nothing of theirs comes again.
+  for (const object of await listAll(store, paths.seenPrefix))
+    if (object.modifiedMs < nowMs - COMES_AGAIN_MS) gone.push(object.key);
+  for (const object of await listAll(store, paths.quarantinePrefix))
+    if (object.modifiedMs < nowMs - QUARANTINE_DAYS * DAY_MS) gone.push(object.key);
+
+  await store.remove(gone);
+  const removed = new Set(gone);
+  const overdueBytes = files
+    .filter(({ key }) => !removed.has(key) && isOverdue(key, nowMs))
+    .reduce((sum, { bytes }) => sum + bytes, 0);
+  return { projects: new Set(roots.keys()), removed: gone.length, overdueBytes };
+}
+
+/** Data files of spent commits and of none; and the commits themselves after a while, but for each shard's newest. */
+async function spentCommits(
+  parts: GarbageParts,
+  objects: readonly StoreObject[],
+  roots: (project: string) => readonly RootManifest[],
+  nowMs: number,
+  graceMs: number,
+  unnamed: (object: StoreObject) => boolean,
+): Promise<string[]> {
+  const present = new Set(keysOf(objects));
+  const named = new Set<string>();
+  const gone: string[] = [];
+  const commits = await parts.commits();
+  for (let shard = 0; shard < SHARDS; shard++) {
+    const ofShard = commits.filter((commit) => commit.shard === shard);
+    const forget: Commit[] = [];
+    let inOrder = true;
+    for (const commit of ofShard) {
+      const spent = commitIsSpent(commit, roots, nowMs, graceMs);
+      for (const { key } of commit.files) {
+        named.add(key);
+        if (spent && present.has(key)) gone.push(key);
+      }
+      inOrder &&= spent && commit.committedMs < nowMs - COMMIT_MS_MIN - graceMs && commit !== ofShard.at(-1);
+      if (inOrder) forget.push(commit);
+      else if (spent && commit.sessions.length && commit.committedMs < nowMs - COMES_AGAIN_MS)
+        await forgetSessions(parts.store, commit);
+    }
+    if (forget.length) gone.push(...(await fold(parts, shard, forget, nowMs)));
+  }
+  for (const object of objects)
+    if (object.key.endsWith('.parquet') && !named.has(object.key) && unnamed(object)) gone.push(object.key);
+  return gone;
+}
+
+/** The shard's newest commit stays for its position; of sessions whose time is over nothing stays with it. */
+async function forgetSessions(store: Store, commit: Commit): Promise<void> {
+  const empty: Commit = { ...commit, files: [], sessions: [] };
+  await store.put(paths.commit(commit.shard, commit.fromSeq), encodeJson(empty));
+}
+
+/** Writes what the commits had dealt with, and what was folded before, into one object. @returns what may go now */
+async function fold(
+  { store, erasures }: GarbageParts,
+  shard: number,
+  forget: readonly Commit[],
+  nowMs: number,
+): Promise<string[]> {
+  const before = await listAll(store, paths.seenShardPrefix(shard));
+  const seen = createSeen();
+  for (const { key } of before) seen.add((await getJsonIfThere<Seen>(store, key))?.sessions ?? []);
+  for (const commit of forget) seen.add(commit.sessions);
+  seen.prune(nowMs);
+  const key = paths.seen(shard, forget.at(-1)!.fromSeq);
+  // The commits may have been read before an erasure took the address out of them.
+  const sessions = seen.all();
+  for (const one of sessions) if (erasures.has(one.project, one.session)) delete one.url;
+  await store.put(key, encodeJson({ v: 1, shard, sessions } satisfies Seen));
+  const commits = forget.map((commit) => paths.commit(shard, commit.fromSeq));
+  return [...commits, ...before.map((one) => one.key).filter((old) => old !== key)];
+}
+
+const keysOf = (objects: readonly StoreObject[]): string[] => objects.map(({ key }) => key);
+const isDay = (key: string): boolean => key.includes('/day/');
+
+/** Ascending, as the keys were. */
+function byProject(roots: readonly RootManifest[]): Map<string, RootManifest[]> {
+  const grouped = new Map<string, RootManifest[]>();
+  for (const root of roots) grouped.set(root.project, [...(grouped.get(root.project) ?? []), root]);
+  return grouped;
+}
+
+function isOverdue(key: string, nowMs: number): boolean {
+  const found = /^v\d+\/(r\d+)\/.*\/date=(\d{4}-\d{2}-\d{2})\//.exec(key);
+  return found !== null && dayIsPast(found[2]!, classDays(found[1] as ClassName), nowMs);
+}
+
+async function listAll(store: Store, prefix: string): Promise<StoreObject[]> {
+  const objects: StoreObject[] = [];
+  for await (const object of store.list(prefix)) objects.push(object);
+  return objects;
+}

@@ -1,0 +1,177 @@
+import {
+  paths,
+  visibleFiles,
+  type Commit,
+  type DayManifest,
+  type LakeFile,
+  type ReplayRow,
+  type RootManifest,
+} from './layout.ts';
+import { eventsFileOf } from './lake-file.ts';
+import { isStoreError, type Store } from './store.ts';
+import { decodeFile, decodeReplayGroup, decodeReplayGroups, type ReplayGroup } from './x-hyparquet.ts';
+
+/** What of a project can be seen at one moment. */
+export interface LakeView {
+  project: string;
+  /** Of the root manifest; 0 before the first. Files also come between versions, with commits. */
+  version: number;
+  /** All that was committed by then is in it. Epoch milliseconds. */
+  asOfMs: number;
+  /** The same array as in the view before when nothing changed. Files under `paths.l0Prefix` hold other projects' rows too. */
+  files: LakeFile[];
+  /** Sessions of which nothing may be shown, though their rows may still be there. */
+  erased: ReadonlySet<string>;
+}
+export interface LakeReader {
+  /** Three lists, and a get of each object that is new. @throws StoreError */
+  view(project: string): Promise<LakeView>;
+}
+
+export function openLakeReader(store: Store, now: () => number): LakeReader {
+  const commits = createCommitCache(store);
+  const days = new Map<string, DayManifest>();
+  const roots = new Map<string, RootManifest>();
+  const last = new Map<string, LakeView>();
+
+  const look = async (project: string): Promise<LakeView> => {
+    const asOfMs = now();
+    // Commits first: one that is removed meanwhile has been taken in by the manifest, which is read after it.
+    const live = await commits.list();
+    const root = await newestRoot(store, project, roots.get(project));
+    if (root) roots.set(project, root);
+    const held: DayManifest[] = [];
+    for (const key of Object.values(root?.days ?? {})) {
+      const day = days.get(key) ?? (await getJson<DayManifest>(store, key));
+      days.set(key, day);
+      held.push(day);
+    }
+    const named = new Set(Object.values(root?.days ?? {}));
+    for (const [key, day] of days) if (day.project === project && !named.has(key)) days.delete(key);
+    const erased = await listErased(store, project);
+    const before = last.get(project);
+    const files = visibleFiles(project, root, held, live);
+    const view = {
+      project,
+      version: root?.version ?? 0,
+      asOfMs,
+      files: before && sameKeys(before.files, files) ? before.files : files,
+      erased: before && sameSet(before.erased, erased) ? before.erased : erased,
+    };
+    last.set(project, view);
+    return view;
+  };
+  return {
+    async view(project) {
+      for (let attempt = 1; ; attempt++) {
+        try {
+          return await look(project);
+        } catch (error) {
+          // A manifest that was replaced between its listing and its reading; the next look finds its successor.
+          if (!isStoreError(error, 'not_found') || attempt === LOOKS_MAX) throw error;
+        }
+      }
+    },
+  };
+}
+const LOOKS_MAX = 5;
+
+/** Commits in the store, each read once. Those removed while they are being read have been taken in and are left out. */
+export function createCommitCache(store: Store): { list(): Promise<Commit[]> } {
+  const read = createImmutableReader(store);
+  return {
+    async list() {
+      const keys: string[] = [];
+      for await (const { key } of store.list(paths.l0Prefix)) if (key.endsWith('.json')) keys.push(key);
+      return read<Commit>(keys);
+    },
+  };
+}
+
+/**
+ * Reads JSON objects that never change, each once for as long as it is asked for every time. What is not there is left
+ * out of the answer, which is otherwise in the order of the keys.
+ */
+export function createImmutableReader(store: Store): <T>(keys: readonly string[]) => Promise<T[]> {
+  let held = new Map<string, unknown>();
+  return async <T>(keys: readonly string[]) => {
+    const next = new Map<string, unknown>();
+    for (let at = 0; at < keys.length; at += READS_AT_ONCE)
+      await Promise.all(
+        keys.slice(at, at + READS_AT_ONCE).map(async (key) => {
+          const found = held.get(key) ?? (await getJsonIfThere<unknown>(store, key));
+          if (found !== undefined) next.set(key, found);
+        }),
+      );
+    held = next;
+    return keys.filter((key) => next.has(key)).map((key) => next.get(key) as T);
+  };
+}
+const READS_AT_ONCE = 8;
+
+/** @param held the newest that is known: is not read again when it still is. */
+export async function newestRoot(
+  store: Store,
+  project: string,
+  held?: RootManifest,
+): Promise<RootManifest | undefined> {
+  const versions = await rootKeys(store, project);
+  const newest = versions.at(-1);
+  if (!newest) return undefined;
+  if (held && newest === paths.manifest(project, held.version)) return held;
+  return getJson<RootManifest>(store, newest);
+}
+
+/** Keys of the root manifests kept, oldest first. */
+export async function rootKeys(store: Store, project: string): Promise<string[]> {
+  const prefix = paths.projectManifestPrefix(project);
+  const keys: string[] = [];
+  for await (const { key } of store.list(prefix)) {
+    // Digits sort before `day/`.
+    if (key.startsWith('day/', prefix.length)) break;
+    keys.push(key);
+  }
+  return keys;
+}
+
+/** Sessions with a tombstone or a receipt. */
+export async function listErased(store: Store, project: string): Promise<Set<string>> {
+  const prefix = paths.projectErasuresPrefix(project);
+  const sessions = new Set<string>();
+  for await (const { key } of store.list(prefix)) sessions.add(key.slice(prefix.length, -'.json'.length));
+  return sessions;
+}
+
+/** Row groups of a `replay` file, by its footer alone. @throws StoreError */
+export function readReplayGroups(store: Store, file: LakeFile): Promise<ReplayGroup[]> {
+  return decodeReplayGroups(file.bytes, (start, end) => store.get(file.key, { start, end }));
+}
+
+/** One ranged get. @throws StoreError */
+export async function readReplayRows(store: Store, file: LakeFile, group: ReplayGroup): Promise<ReplayRow[]> {
+  return decodeReplayGroup(group, await store.get(file.key, { start: group.start, end: group.end }));
+}
+
+/** An `events` file with this project's rows alone, out of one that holds several projects'; undefined when it has none. */
+export async function splitEvents(bytes: Uint8Array, project: string): Promise<Uint8Array | undefined> {
+  const rows = (await decodeFile('events', bytes)).filter((row) => row.project === project);
+  return rows.length ? eventsFileOf(rows) : undefined;
+}
+
+export async function getJson<T>(store: Store, key: string): Promise<T> {
+  return JSON.parse(new TextDecoder().decode(await store.get(key))) as T;
+}
+export async function getJsonIfThere<T>(store: Store, key: string): Promise<T | undefined> {
+  try {
+    return await getJson<T>(store, key);
+  } catch (error) {
+    if (isStoreError(error, 'not_found')) return undefined;
+    throw error;
+  }
+}
+export const encodeJson = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value));
+
+const sameKeys = (a: LakeFile[], b: LakeFile[]): boolean =>
+  a.length === b.length && a.every((file, i) => file.key === b[i]?.key);
+const sameSet = (a: ReadonlySet<string>, b: ReadonlySet<string>): boolean =>
+  a.size === b.size && [...a].every((value) => b.has(value));

@@ -1,0 +1,183 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import { RETENTION_DAYS } from '#projects';
+import type { Service, ServiceContext } from '#service';
+import { SHARDS, StreamError, type Stream } from '#stream';
+import { createErasures } from './erasures.ts';
+import type { Flushed } from './flush.ts';
+import { QUARANTINE_DAYS } from './garbage.ts';
+import { className, lifecycleDays, paths } from './layout.ts';
+import { createMaintenance } from './maintenance.ts';
+import { createShardWorker } from './shard-worker.ts';
+import { StoreError, type ExpiryRule, type Store } from './store.ts';
+import { createTrimmer } from './trim.ts';
+
+/** Each flush holds a file's rows in memory. */
+const FLUSHES_AT_ONCE = 2;
+const TRIM_INTERVAL_MS = 10_000;
+
+/** Reads the stream into the lake, and keeps the lake compact, within its retention classes, and free of what was erased. */
+export function createProcessor(context: ServiceContext, parts: { stream: Stream; store: Store }): Service {
+  const { config, metrics, now } = context;
+  const { stream, store } = parts;
+  const log = context.log.child({ service: 'processor' });
+  const ended = new AbortController();
+  /** By what is in trouble: why. */
+  const troubles = new Map<string, string>();
+  let draining = false;
+  const trouble =
+    (what: string) =>
+    (error: Error | undefined): void => {
+      if (error) troubles.set(what, `${what}: ${error.message}`);
+      else troubles.delete(what);
+    };
+
+  const count = {
+    flushes: metrics.counter('flushes_total', 'commits made'),
+    conflicts: metrics.counter('commit_conflicts_total', 'commits that another processor made first'),
+    rows: metrics.counter('rows_total', 'rows written by flushes', ['table']),
+    bytes: metrics.counter('flushed_bytes_total', 'bytes of data files written by flushes'),
+    quarantined: metrics.counter('quarantined_total', 'batches that could not be read', ['reason']),
+  };
+  const gauge = {
+    lag: metrics.gauge('stream_lag_messages', "how far the slowest shard is behind the stream's end"),
+    oldest: metrics.gauge('oldest_unflushed_ms', 'age of the oldest message in hand'),
+    overdue: metrics.gauge('retention_overdue_bytes', 'bytes of days past their class that are still stored'),
+    erasures: metrics.gauge('erasures_pending', 'erasures whose bytes are not all gone'),
+  };
+
+  const nonce = (): string => randomUUID().replaceAll('-', '').slice(0, 16);
+  const erasures = createErasures(store, now);
+  const limit = createLimit(FLUSHES_AT_ONCE);
+  const workers = Array.from({ length: SHARDS }, (_, shard) =>
+    createShardWorker(shard, {
+      stream,
+      store,
+      erasures,
+      log,
+      now,
+      nonce,
+      limit,
+      flushIntervalMs: config.FLUSH_INTERVAL_MS,
+      flushBytesMax: config.FLUSH_BYTES_MAX,
+      onFlushed,
+      onConflict: () => count.conflicts.inc(),
+      onTrouble: trouble(`shard ${shard}`),
+    }),
+  );
+  const maintenance = createMaintenance({
+    store,
+    stream,
+    erasures,
+    nonce,
+    log,
+    now,
+    compactIntervalMs: config.COMPACT_INTERVAL_MS,
+    sweepIntervalMs: config.SWEEP_INTERVAL_MS,
+    graceMs: config.GRACE_MS,
+    onSwept: ({ overdueBytes, erasuresPending }) => {
+      gauge.overdue.set(overdueBytes);
+      gauge.erasures.set(erasuresPending);
+    },
+    onTrouble: trouble('maintenance'),
+  });
+
+  function onFlushed({ commit, rejected }: Flushed): void {
+    count.flushes.inc();
+    for (const file of commit.files) {
+      count.rows.inc({ table: file.table }, file.rows);
+      count.bytes.inc(file.bytes);
+    }
+    for (const { reason, message, seq } of rejected) {
+      count.quarantined.inc({ reason });
+      log.warn(
+        { reason, message, seq, shard: commit.shard },
+        'a batch is in quarantine; look at v1/quarantine',
+      );
+    }
+    log.debug({ shard: commit.shard, lastSeq: commit.lastSeq, files: commit.files.length }, 'committed');
+  }
+
+  async function trimFrom(signal: AbortSignal): Promise<void> {
+    const trimmer = createTrimmer(stream);
+    while (!signal.aborted) {
+      await delay(TRIM_INTERVAL_MS, undefined, { signal }).catch(() => {});
+      if (signal.aborted) return;
+      const oldest = Math.min(...workers.map((worker) => worker.oldestMs() ?? Infinity));
+      gauge.oldest.set(oldest === Infinity ? 0 : now() - oldest);
+      try {
+        const { lag } = await trimmer.trim((shard) => workers[shard]!.resumeSeq(), now());
+        gauge.lag.set(lag);
+        troubles.delete('stream');
+      } catch (error) {
+        if (!(error instanceof StreamError)) throw error;
+        trouble('stream')(error);
+        log.warn({ err: error }, 'the stream could not be trimmed; look at the stream');
+      }
+    }
+  }
+
+  let shards: Promise<unknown> | undefined;
+  let rest: Promise<unknown> | undefined;
+  return {
+    name: 'processor',
+    async run() {
+      await installExpiry();
+      if (ended.signal.aborted) return;
+      shards = Promise.all(workers.map((worker) => worker.run()));
+      rest = Promise.all([maintenance.run(ended.signal), trimFrom(ended.signal)]);
+      await Promise.all([shards, rest]);
+    },
+    async drain() {
+      draining = true;
+      for (const worker of workers) worker.drain();
+      await shards;
+      ended.abort();
+      await rest;
+    },
+    async stop() {
+      draining = true;
+      ended.abort();
+      for (const worker of workers) worker.stop();
+      await Promise.allSettled([shards, rest]);
+    },
+    problems: () => [...(draining ? ['draining'] : []), ...troubles.values()],
+  };
+
+  async function installExpiry(): Promise<void> {
+    try {
+      const { installed, reason } = await store.expireByAge(expiryRules());
+      if (!installed) log.info({ reason }, 'the store deletes nothing by age; the sweeper alone does');
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      log.warn({ err: error }, 'rules for deletion by age were not installed; look at the store');
+    }
+  }
+}
+
+/** The backstop of retention: one rule a class, counted from an object's creation, which compaction begins anew. */
+export const expiryRules = (): ExpiryRule[] => [
+  ...RETENTION_DAYS.map((days) => ({
+    id: `mutoscope-${className(days)}`,
+    prefix: paths.classPrefix(className(days)),
+    days: lifecycleDays(days),
+  })),
+  { id: 'mutoscope-quarantine', prefix: paths.quarantinePrefix, days: QUARANTINE_DAYS },
+];
+
+/** At most `width` at once; the others wait their turn. */
+function createLimit(width: number): <T>(work: () => Promise<T>) => Promise<T> {
+  const waiting: (() => void)[] = [];
+  let running = 0;
+  return async (work) => {
+    if (running >= width) await new Promise<void>((resolve) => waiting.push(resolve));
+    else running++;
+    try {
+      return await work();
+    } finally {
+      const next = waiting.shift();
+      if (next) next();
+      else running--;
+    }
+  };
+}

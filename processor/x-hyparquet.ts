@@ -1,0 +1,264 @@
+import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
+import type {
+  AsyncBuffer,
+  ColumnMetaData,
+  FileMetaData,
+  RowGroup,
+  SchemaElement,
+  Statistics,
+} from 'hyparquet';
+import { ByteWriter, parquetWrite } from 'hyparquet-writer';
+import {
+  COLUMNS,
+  LAYOUT_VERSION,
+  LAYOUT_VERSION_KEY,
+  SNAPSHOT_GROUPS_KEY,
+  type Column,
+  type ColumnType,
+  type EventRow,
+  type ReplayRow,
+  type Table,
+} from './layout.ts';
+
+/**
+ * Parquet as every engine reads it: zstd, PLAIN and dictionary encodings only (Spark's Iceberg reader knows neither RLE
+ * booleans nor DELTA), instants as INT64 microseconds in UTC, field ids, one page a column chunk.
+ */
+export type RowOf<T extends Table> = T extends 'events' ? EventRow : ReplayRow;
+
+const ZSTD_LEVEL = 9;
+const compressors = {
+  ZSTD: (input: Uint8Array): Uint8Array =>
+    zstdCompressSync(input, { params: { [constants.ZSTD_c_compressionLevel]: ZSTD_LEVEL } }),
+};
+const decompressors = {
+  ZSTD: (input: Uint8Array, length: number): Uint8Array =>
+    length === 0 ? new Uint8Array(0) : zstdDecompressSync(input, { maxOutputLength: length }),
+};
+const parsers = {
+  timestampFromMicroseconds: (micros: bigint): bigint => micros,
+  jsonFromBytes: (bytes: Uint8Array | undefined): string | undefined =>
+    bytes && new TextDecoder().decode(bytes),
+};
+
+const PHYSICAL: Record<ColumnType, Partial<SchemaElement>> = {
+  string: { type: 'BYTE_ARRAY', converted_type: 'UTF8', logical_type: { type: 'STRING' } },
+  // DuckDB goes by the older of the two marks.
+  json: { type: 'BYTE_ARRAY', converted_type: 'JSON', logical_type: { type: 'JSON' } },
+  int32: { type: 'INT32' },
+  boolean: { type: 'BOOLEAN' },
+  timestamp: {
+    type: 'INT64',
+    converted_type: 'TIMESTAMP_MICROS',
+    logical_type: { type: 'TIMESTAMP', isAdjustedToUTC: true, unit: 'MICROS' },
+  },
+};
+const schemaOf = (columns: readonly Column[]): SchemaElement[] => [
+  { name: 'root', num_children: columns.length },
+  ...columns.map((column): SchemaElement => ({
+    name: column.name,
+    field_id: column.id,
+    repetition_type: column.required ? 'REQUIRED' : 'OPTIONAL',
+    ...PHYSICAL[column.type],
+  })),
+];
+
+/** Columns whose bounds no reader prunes by; bounds of payloads would only make the footer long. */
+const WITHOUT_BOUNDS = new Set(['payload', 'props', 'value', 'text', 'selector', 'name']);
+
+/**
+ * The rows as one Parquet file with row groups of the given sizes, whose sum is the number of rows.
+ * Gives way to other work after each row group, for compression is synchronous.
+ */
+export async function encodeFile<T extends Table>(
+  table: T,
+  rows: readonly RowOf<T>[],
+  rowGroupSizes: readonly number[],
+  metadata: Record<string, string> = {},
+): Promise<Uint8Array> {
+  const columns = COLUMNS[table];
+  const writer = Object.assign(new ByteWriter(), {
+    flush: () => new Promise<void>((resolve) => setImmediate(resolve)),
+  });
+  await parquetWrite({
+    writer,
+    schema: schemaOf(columns),
+    columnData: columns.map((column) => ({
+      name: column.name,
+      data: columnValues(column, rows),
+      statistics: !WITHOUT_BOUNDS.has(column.name),
+      ...(column.type === 'boolean' || column.name === 'payload' ? { encoding: 'PLAIN' as const } : {}),
+    })),
+    codec: 'ZSTD',
+    compressors,
+    rowGroupSize: rowGroupSizes.length ? [...rowGroupSizes] : 1,
+    pageSize: 2 ** 30,
+    statisticsTruncateLength: 64,
+    kvMetadata: Object.entries({ [LAYOUT_VERSION_KEY]: String(LAYOUT_VERSION), ...metadata }).map(
+      ([key, value]) => ({ key, value }),
+    ),
+    createdBy: 'mutoscope',
+  });
+  return writer.getBytes();
+}
+
+function columnValues(column: Column, rows: readonly object[]): unknown[] {
+  const values = rows.map((row) => (row as Record<string, unknown>)[column.name]);
+  if (column.type !== 'json') return values;
+  // The writer makes text of JSON values itself.
+  return values.map((value) => (typeof value === 'string' ? (JSON.parse(value) as unknown) : undefined));
+}
+
+/** All rows of a file in memory, or those columns of them. */
+export async function decodeFile<T extends Table>(
+  table: T,
+  bytes: Uint8Array,
+  columns?: (keyof RowOf<T> & string)[],
+): Promise<RowOf<T>[]> {
+  const file = bufferOf(bytes, 0, bytes.length);
+  const metadata = await parquetMetadataAsync(file, { parsers, geoparquet: false });
+  return decodeRows(table, file, metadata, columns);
+}
+
+async function decodeRows<T extends Table>(
+  table: T,
+  file: AsyncBuffer,
+  metadata: FileMetaData,
+  columns: string[] = COLUMNS[table].map((column) => column.name),
+): Promise<RowOf<T>[]> {
+  const rows = await parquetReadObjects({
+    file,
+    metadata,
+    columns,
+    compressors: decompressors,
+    parsers,
+    geoparquet: false,
+  });
+  return rows.map(withoutNulls) as unknown as RowOf<T>[];
+}
+
+function withoutNulls(row: Record<string, unknown>): Record<string, unknown> {
+  for (const name in row) if (row[name] === null || row[name] === undefined) delete row[name];
+  return row;
+}
+
+/** Bytes `[start, start + bytes.length)` of a file of `length` bytes. */
+function bufferOf(bytes: Uint8Array, start: number, length: number): AsyncBuffer {
+  return {
+    byteLength: length,
+    slice: (from, to = length) => {
+      if (from < start || to - start > bytes.length)
+        throw new RangeError(`bytes ${from} to ${to} are outside of what was read`);
+      // A copy, also of a Buffer, whose own slice would be a view.
+      return new Uint8Array(bytes.subarray(from - start, to - start)).buffer;
+    },
+  };
+}
+
+/** A row group of a `replay` file: one segment for the player. All its rows are of one rid, in the order of seq. */
+export interface ReplayGroup {
+  /** Place among the file's row groups. */
+  index: number;
+  project: string;
+  session: string;
+  firstRid: string;
+  firstSeq: number;
+  lastSeq: number;
+  /** Bounds of ts, inclusive, epoch milliseconds. */
+  minMs: number;
+  maxMs: number;
+  rows: number;
+  /** Byte range in the file, half open. */
+  start: number;
+  end: number;
+  bytes: number;
+  /** Begins with a full snapshot (or the `meta` event before it): playback can begin here. */
+  snapshot: boolean;
+  /** Of each column chunk: first byte, first byte of the data page, end. */
+  chunks: readonly (readonly [start: number, dataStart: number, end: number])[];
+}
+
+/** Row groups by the footer, which `read` is asked for by byte range. @throws what `read` throws */
+export async function decodeReplayGroups(
+  length: number,
+  read: (start: number, end: number) => Promise<Uint8Array>,
+): Promise<ReplayGroup[]> {
+  const file: AsyncBuffer = {
+    byteLength: length,
+    slice: async (start, end = length) => new Uint8Array(await read(start, end)).buffer,
+  };
+  const metadata = await parquetMetadataAsync(file, {
+    parsers,
+    geoparquet: false,
+    initialFetchSize: FOOTER_BYTES_GUESS,
+  });
+  const listed = metadata.key_value_metadata?.find(({ key }) => key === SNAPSHOT_GROUPS_KEY)?.value;
+  const snapshots = new Set(JSON.parse(listed ?? '[]') as number[]);
+  return metadata.row_groups.map((group, index) => replayGroup(group, index, snapshots.has(index)));
+}
+/** Holds the footer of some 180 row groups; a longer one takes a second request. */
+const FOOTER_BYTES_GUESS = 64 * 1024;
+
+function replayGroup(group: RowGroup, index: number, snapshot: boolean): ReplayGroup {
+  const metas = group.columns.map((chunk) => chunk.meta_data as ColumnMetaData);
+  const bounds = (name: string): Statistics =>
+    metas.find((meta) => meta.path_in_schema[0] === name)?.statistics ?? {};
+  const ts = bounds('ts');
+  const chunks = metas.map((meta) => {
+    const start = Number(meta.dictionary_page_offset ?? meta.data_page_offset);
+    return [start, Number(meta.data_page_offset), start + Number(meta.total_compressed_size)] as const;
+  });
+  const start = Math.min(...chunks.map(([from]) => from));
+  const end = Math.max(...chunks.map(([, , to]) => to));
+  return {
+    index,
+    project: bounds('project').min_value as string,
+    session: bounds('session_id').min_value as string,
+    firstRid: bounds('rid').min_value as string,
+    firstSeq: bounds('seq').min_value as number,
+    lastSeq: bounds('seq').max_value as number,
+    minMs: Math.floor(Number(ts.min_value as bigint) / 1000),
+    maxMs: Math.ceil(Number(ts.max_value as bigint) / 1000),
+    rows: Number(group.num_rows),
+    start,
+    end,
+    bytes: end - start,
+    snapshot,
+    chunks,
+  };
+}
+
+/** The rows of a row group whose bytes `[group.start, group.end)` are given. */
+export function decodeReplayGroup(group: ReplayGroup, bytes: Uint8Array): Promise<ReplayRow[]> {
+  const columns = COLUMNS.replay;
+  const rowGroup: RowGroup = {
+    columns: columns.map((column, i) => {
+      const [start, dataStart, end] = group.chunks[i] ?? [0, 0, 0];
+      return {
+        file_offset: BigInt(start),
+        meta_data: {
+          type: PHYSICAL[column.type].type!,
+          encodings: [],
+          path_in_schema: [column.name],
+          codec: 'ZSTD',
+          num_values: BigInt(group.rows),
+          total_uncompressed_size: 0n,
+          total_compressed_size: BigInt(end - start),
+          data_page_offset: BigInt(dataStart),
+          dictionary_page_offset: start < dataStart ? BigInt(start) : undefined,
+        },
+      };
+    }),
+    total_byte_size: 0n,
+    num_rows: BigInt(group.rows),
+  };
+  const metadata: FileMetaData = {
+    version: 2,
+    schema: schemaOf(columns),
+    num_rows: rowGroup.num_rows,
+    row_groups: [rowGroup],
+    metadata_length: 0,
+  };
+  return decodeRows('replay', bufferOf(bytes, group.start, group.end), metadata);
+}
