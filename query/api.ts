@@ -99,6 +99,7 @@ export interface SessionManifest {
   summary: SessionSummary;
 }
 export interface Segment {
+  /** Names the segment in its address, for as long as the session is there. No ordinal: it does not change when files do. */
   n: number;
   startMs: number;
   endMs: number;
@@ -147,6 +148,11 @@ export const API_ERRORS = {
   sql_failed: { status: 400, sentence: 'the statement failed while it ran; the message is the engine’s' },
   sql_timeout: { status: 408, sentence: 'the statement ran longer than SQL_TIMEOUT_MS and was stopped' },
   sql_memory: { status: 413, sentence: 'the statement needed more memory than SQL_MEMORY_BYTES_MAX' },
+  sql_busy: {
+    status: 429,
+    sentence:
+      'too many statements of the project wait, or too much of its answers is unread, or all SQL processes are at work; try again',
+  },
   store_unavailable: { status: 503, sentence: 'the store does not answer' },
   no_route: { status: 404, sentence: 'there is nothing at that address' },
   internal: { status: 500, sentence: 'the server failed; its log says why' },
