@@ -67,24 +67,28 @@ export default async function setup(project: TestProject): Promise<() => Promise
 
 export async function startNats(): Promise<Started<string>> {
   if (process.env.TEST_NATS_URL) return { value: process.env.TEST_NATS_URL, stop: async () => {} };
-  if (await dockerAnswers()) {
-    const { GenericContainer, Wait } = await import('testcontainers');
-    const container = await new GenericContainer(NATS_IMAGE)
-      .withCommand(['-js', '-sd', '/data', '-m', '8222'])
-      .withExposedPorts(4222)
-      .withWaitStrategy(Wait.forLogMessage('Server is ready'))
-      .start();
-    const value = `nats://${container.getHost()}:${container.getMappedPort(4222)}`;
-    return { value, stop: async () => void (await container.stop({ timeout: 1000 })) };
-  }
-  const program = findProgram('nats-server');
-  const port = await freePort();
-  const dir = await mkdtemp(join(tmpdir(), 'nats-'));
-  const child = spawn(program, ['-js', '-sd', dir, '-a', '127.0.0.1', '-p', String(port)], {
-    stdio: 'ignore',
-  });
-  await connectable(port, child, program);
-  return { value: `nats://127.0.0.1:${port}`, stop: () => kill(child, dir) };
+  return containerOr(
+    async () => {
+      const { GenericContainer, Wait } = await import('testcontainers');
+      const container = await new GenericContainer(NATS_IMAGE)
+        .withCommand(['-js', '-sd', '/data', '-m', '8222'])
+        .withExposedPorts(4222)
+        .withWaitStrategy(Wait.forLogMessage('Server is ready'))
+        .start();
+      const value = `nats://${container.getHost()}:${container.getMappedPort(4222)}`;
+      return { value, stop: async () => void (await container.stop({ timeout: 1000 })) };
+    },
+    async () => {
+      const program = findProgram('nats-server');
+      const port = await freePort();
+      const dir = await mkdtemp(join(tmpdir(), 'nats-'));
+      const child = spawn(program, ['-js', '-sd', dir, '-a', '127.0.0.1', '-p', String(port)], {
+        stdio: 'ignore',
+      });
+      await connectable(port, child, program);
+      return { value: `nats://127.0.0.1:${port}`, stop: () => kill(child, dir) };
+    },
+  );
 }
 
 export async function startMinio(): Promise<Started<S3Server>> {
@@ -94,26 +98,36 @@ export async function startMinio(): Promise<Started<S3Server>> {
     return { value: { endpoint: process.env.TEST_S3_ENDPOINT, accessKey, secretKey }, stop: async () => {} };
   }
   const env = { MINIO_ROOT_USER: S3_KEY, MINIO_ROOT_PASSWORD: S3_KEY };
-  if (await dockerAnswers()) {
-    const { GenericContainer, Wait } = await import('testcontainers');
-    const container = await new GenericContainer(MINIO_IMAGE)
-      .withCommand(['server', '/data'])
-      .withEnvironment(env)
-      .withExposedPorts(9000)
-      .withWaitStrategy(Wait.forHttp('/minio/health/ready', 9000))
-      .start();
-    const endpoint = `http://${container.getHost()}:${container.getMappedPort(9000)}`;
-    return { value: { endpoint, ...keys }, stop: async () => void (await container.stop({ timeout: 1000 })) };
-  }
-  const program = findProgram('minio');
-  const port = await freePort();
-  const dir = await mkdtemp(join(tmpdir(), 'minio-'));
-  const child = spawn(program, ['server', dir, '--address', `127.0.0.1:${port}`], {
-    stdio: 'ignore',
-    env: { ...process.env, ...env },
-  });
-  await connectable(port, child, program);
-  return { value: { endpoint: `http://127.0.0.1:${port}`, ...keys }, stop: () => kill(child, dir) };
+  return containerOr(
+    async () => {
+      const { GenericContainer, Wait } = await import('testcontainers');
+      const container = await new GenericContainer(MINIO_IMAGE)
+        .withCommand(['server', '/data'])
+        .withEnvironment(env)
+        .withExposedPorts(9000)
+        .withWaitStrategy(Wait.forHttp('/minio/health/ready', 9000))
+        .start();
+      const endpoint = `http://${container.getHost()}:${container.getMappedPort(9000)}`;
+      return {
+        value: { endpoint, ...keys },
+        stop: async () => void (await container.stop({ timeout: 1000 })),
+      };
+    },
+    async () => {
+      const program = findProgram('minio');
+      const port = await freePort();
+      const dir = await mkdtemp(join(tmpdir(), 'minio-'));
+      const child = spawn(program, ['server', dir, '--address', `127.0.0.1:${port}`], {
+        stdio: 'ignore',
+        env: { ...process.env, ...env },
+      });
+      await connectable(port, child, program);
+      return {
+        value: { endpoint: `http://127.0.0.1:${port}`, ...keys },
+        stop: () => kill(child, dir),
+      };
+    },
+  );
 }
 
 export async function findChromium(): Promise<Started<string>> {
@@ -121,6 +135,25 @@ export async function findChromium(): Promise<Started<string>> {
     process.env.CHROMIUM_PATH ??
     findProgram('chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable');
   return { value, stop: async () => {} };
+}
+
+/** A program where there is no engine, and also where the engine has no such image and cannot pull it. */
+async function containerOr<T>(
+  container: () => Promise<Started<T>>,
+  program: () => Promise<Started<T>>,
+): Promise<Started<T>> {
+  let reason = 'no Docker engine answers';
+  if (await dockerAnswers())
+    try {
+      return await container();
+    } catch (error) {
+      reason = `the container did not start (${(error as Error).message})`;
+    }
+  try {
+    return await program();
+  } catch (error) {
+    throw new Error(`${reason}, and ${(error as Error).message}`);
+  }
 }
 
 let docker: Promise<boolean> | undefined;
@@ -138,7 +171,7 @@ function findProgram(...names: string[]): string {
   const folders = [...(process.env.PATH ?? '').split(delimiter), join(import.meta.dirname, '../.cache/bin')];
   for (const name of names)
     for (const folder of folders) if (existsSync(join(folder, name))) return join(folder, name);
-  throw new Error(`no Docker engine answers and there is no ${names.join(' or ')} on the PATH`);
+  throw new Error(`there is no ${names.join(' or ')} on the PATH`);
 }
 
 export function freePort(): Promise<number> {
@@ -167,7 +200,10 @@ async function connectable(port: number, child: ChildProcess, program: string): 
 }
 
 async function kill(child: ChildProcess, dir: string): Promise<void> {
-  const ended = child.exitCode === null ? new Promise((resolve) => child.once('exit', resolve)) : undefined;
+  const ended =
+    child.exitCode === null && child.signalCode === null
+      ? new Promise((resolve) => child.once('exit', resolve))
+      : undefined;
   child.kill('SIGTERM');
   await ended;
   await rm(dir, { recursive: true, force: true });

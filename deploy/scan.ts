@@ -1,0 +1,66 @@
+import { inflateRawSync, zstdDecompressSync } from 'node:zlib';
+
+/**
+ * Everything that can be read in `bytes`: the bytes themselves, and what each gzip member or zstd frame that begins
+ * anywhere in them holds, also nested. So a search through it looks inside Parquet pages, stream records and batches.
+ */
+export function* readable(bytes: Uint8Array, depth = 0): Generator<Buffer> {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  yield buffer;
+  if (depth === DEPTH_MAX) return;
+  for (let at = buffer.indexOf(GZIP); at >= 0; at = buffer.indexOf(GZIP, at + 1)) {
+    const inner = attempt(() => inflateRawSync(buffer.subarray(at + GZIP_HEADER_BYTES)));
+    if (inner) yield* readable(inner, depth + 1);
+  }
+  for (let at = buffer.indexOf(ZSTD); at >= 0; at = buffer.indexOf(ZSTD, at + 1)) {
+    const end = zstdFrameEnd(buffer, at);
+    const inner = end === undefined ? undefined : attempt(() => zstdDecompressSync(buffer.subarray(at, end)));
+    if (inner) yield* readable(inner, depth + 1);
+  }
+}
+
+/** With no optional header fields (flags 0): what zlib and CompressionStream write. Raw, for gunzip refuses what follows a member. */
+const GZIP = Buffer.from([0x1f, 0x8b, 0x08, 0x00]);
+const GZIP_HEADER_BYTES = 10;
+const ZSTD = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
+const DEPTH_MAX = 4;
+
+function attempt(inflate: () => Buffer): Buffer | undefined {
+  try {
+    return inflate();
+  } catch {
+    return undefined;
+  }
+}
+
+/** Where the frame that begins at `at` ends (RFC 8878 §3.1.1), for the decoder refuses what follows it. */
+function zstdFrameEnd(buffer: Buffer, at: number): number | undefined {
+  if (at + 6 > buffer.length) return undefined;
+  const descriptor = buffer.readUInt8(at + 4);
+  const single = (descriptor >> 5) & 1;
+  const sizeBytes = [single, 2, 4, 8][descriptor >> 6] as number;
+  const dictionaryBytes = [0, 1, 2, 4][descriptor & 3] as number;
+  let next = at + 5 + (single ? 0 : 1) + dictionaryBytes + sizeBytes;
+  for (;;) {
+    if (next + 3 > buffer.length) return undefined;
+    const header = buffer.readUIntLE(next, 3);
+    const repeated = ((header >> 1) & 3) === 1;
+    next += 3 + (repeated ? 1 : header >> 3);
+    if (header & 1) break;
+  }
+  const end = next + (descriptor & 4 ? 4 : 0);
+  return end <= buffer.length ? end : undefined;
+}
+
+/** Which of the needles stand in any of the haystacks, as UTF-8 or UTF-16. */
+export function findIn(haystacks: Iterable<Uint8Array>, needles: readonly string[]): Set<string> {
+  const forms = needles.map(
+    (needle) => [needle, Buffer.from(needle), Buffer.from(needle, 'utf16le')] as const,
+  );
+  const found = new Set<string>();
+  for (const haystack of haystacks)
+    for (const text of readable(haystack))
+      for (const [needle, utf8, utf16] of forms)
+        if (!found.has(needle) && (text.includes(utf8) || text.includes(utf16))) found.add(needle);
+  return found;
+}
