@@ -1,0 +1,69 @@
+# Everything runs on Node 24, which comes as the npm package `node`; the system's Node only has to run npm.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+export PATH := $(CURDIR)/node_modules/.bin:$(CURDIR)/.cache/bin:$(PATH)
+export TESTCONTAINERS_RYUK_DISABLED ?= true
+
+INSTALLED := node_modules/.package-lock.json
+RECORDER  := $(shell find recorder -type f ! -name '*.test.ts' 2>/dev/null)
+PLAYER    := $(shell find player query/api.ts -type f ! -name '*.test.ts' 2>/dev/null)
+
+.PHONY: help start install build test story chart-check image servers browser check format readme size clean
+
+help: ## what each target does
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+start: build ## install, build, run everything in one process with the demo site on 127.0.0.1:8080 (settings: node deploy/all.ts --help)
+	@DEMO=$${DEMO:-on} FLUSH_INTERVAL_MS=$${FLUSH_INTERVAL_MS:-500} REFRESH_INTERVAL_MS=$${REFRESH_INTERVAL_MS:-100} \
+	  LOG_LEVEL=$${LOG_LEVEL:-warn} exec node deploy/all.ts
+
+test: build servers browser ## every test; gets the servers and the browser that they need
+	@vitest run $(T)
+
+story: build servers browser ## the founding story in Chromium, in three modes; prints figures
+	@rm -f .cache/figures.txt
+	@vitest run deploy/story
+	@cat .cache/figures.txt
+
+chart-check: build image ## install the chart on a real Kubernetes node, record, query and replay one session there
+	@deploy/chart-check.sh
+
+image: build ## the container image
+	@deploy/image.sh
+
+install: $(INSTALLED) ## exact dependencies, Node 24 among them
+$(INSTALLED): package.json package-lock.json
+	@npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+build: dist/.recorder-built dist/.player-built ## what browsers load: recorder, player, app
+dist/.recorder-built: $(INSTALLED) $(RECORDER)
+	@vite build -c recorder/vite.config.ts --logLevel warn
+	@node recorder/size.ts
+	@touch $@
+dist/.player-built: $(INSTALLED) $(PLAYER)
+	@vite build -c player/vite.config.ts --logLevel warn
+	@touch $@
+
+servers: install ## NATS and MinIO for the tests where no Docker engine gives them
+	@deploy/get-servers.sh
+
+browser: install ## Chromium for the tests
+	@deploy/get-browser.sh
+
+check: install ## types and formatting
+	@tsc
+	@prettier --check --log-level warn .
+
+format: install ## format every file
+	@prettier --write --log-level warn .
+
+readme: install ## write the README's tables anew from the code
+	@node deploy/readme.ts
+
+size: build ## what the recorder weighs
+	@node recorder/size.ts
+
+clean: ## remove what was built and installed; recorded data stays
+	@rm -rf dist node_modules .cache
