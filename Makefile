@@ -24,6 +24,7 @@ test: build servers browser ## every test; gets the servers and the browser that
 story: build servers browser ## the founding story in Chromium, in three modes; prints figures
 	@rm -f .cache/figures.txt
 	@vitest run deploy/story
+	@node recorder/size.ts
 	@cat .cache/figures.txt
 
 chart-check: build image ## install the chart on a real Kubernetes node, record, query and replay one session there
@@ -59,8 +60,9 @@ check: install ## types and formatting
 format: install ## format every file
 	@prettier --write --log-level warn .
 
-readme: install ## write the README's tables anew from the code
+readme: install ## write the README's tables anew from the code, and its picture from the last story
 	@node deploy/readme.ts
+	@[ ! -f .cache/story/player-embedded.png ] || cp .cache/story/player-embedded.png deploy/screenshots/player.png
 
 size: build ## what the recorder weighs
 	@node recorder/size.ts
