@@ -164,6 +164,8 @@ export function createCore(options: CoreOptions): Core {
     feed();
     if (next && startMs + positionMs >= next.startMs) {
       engine.pause();
+      // A slow frame may have jumped far beyond what there is to show.
+      send({ type: 'tick', positionMs: next.startMs - startMs });
       return send({ type: 'starved' });
     }
     if (positionMs >= view.state.durationMs) return core.ended();
@@ -228,6 +230,10 @@ export function createCore(options: CoreOptions): Core {
     setSkipIdle: (skipIdle) => send({ type: 'skipIdle', skipIdle }),
     ended: () => {
       engine.pause();
+      const { segments, startMs } = view.manifest!;
+      const missing = segments[lastLoaded + 1];
+      // After a frame of seconds the engine ran past what it was fed: that is no end.
+      if (missing && phase() === 'playing') return core.seek(missing.startMs - startMs);
       send({ type: 'end' });
     },
     dispose: () => {
