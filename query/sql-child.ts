@@ -45,7 +45,7 @@ async function run(request: Extract<ToChild, { type: 'run' }>): Promise<FromChil
   if (refusal) return { type: 'error', id, ...refusal };
   await showLake(lake);
   if (cancelledId === id) throw new Error('INTERRUPT Error: cancelled');
-  const { columns, chunks } = await engine.select(sql, params);
+  const { columns, chunks } = await engine.select(sql, params, rowsMax + 1);
   let rows = 0;
   let bytes = columns.reduce((sum, { name, type }) => sum + name.length + type.length, 0);
   if (bytes > bytesMax)

@@ -33,6 +33,46 @@ async function run(sql: string, params: Param[] = []): Promise<Rows> {
   return { columns, cells, truncated: false };
 }
 
+describe('a SELECT', () => {
+  const LATE = `SELECT CASE WHEN i = 500000 THEN CAST(error('late') AS BIGINT) ELSE i END FROM range(1000000) r(i)`;
+  it('that fails after many rows fails, and is not a part of them', async () => {
+    await expect(run(LATE)).rejects.toThrow(/late/);
+  });
+  it('that is interrupted fails, whenever that is', async () => {
+    const endless = run(
+      'SELECT count(*) FROM range(100000000000) a(i), range(100000000000) b(j) WHERE i + j = -1',
+    );
+    const interrupting = setInterval(() => engine.interrupt(), 20);
+    await expect(endless).rejects.toThrow(/INTERRUPT/);
+    clearInterval(interrupting);
+    expect(jsonRows(await run('SELECT 1'))).toEqual([[1]]);
+  });
+  it.each([
+    ['SELECT 1;', [[1]]],
+    ['SELECT 1 -- one', [[1]]],
+    ['SELECT 1; -- one; two', [[1]]],
+    ['SELECT 1; /* ) */ ;', [[1]]],
+    ["SELECT ';'", [[';']]],
+    ["SELECT 'a) LIMIT 0 --'", [['a) LIMIT 0 --']]],
+    ['FROM range(3) r(i) ORDER BY i DESC', [[2], [1], [0]]],
+    ['SELECT i FROM range(5) r(i) ORDER BY i DESC LIMIT 2 OFFSET 1', [[3], [2]]],
+    ['WITH x AS (SELECT 1 AS a) SELECT a FROM x UNION ALL SELECT 2 ORDER BY a DESC', [[2], [1]]],
+    ['VALUES (1), (2)', [[1], [2]]],
+  ])('%s answers all of its rows, in order', async (sql, rows) => {
+    expect(jsonRows(await run(sql))).toEqual(rows);
+  });
+  it('keeps the names of its columns, also where two are alike', async () => {
+    const { columns } = await run('SELECT 1 AS a, 2 AS a, 3');
+    expect(columns.map(({ name }) => name)).toEqual(['a', 'a', '3']);
+  });
+  it('makes no more rows than are wanted', async () => {
+    const { chunks } = await engine.select('SELECT * FROM range(100000000000)', [], 10);
+    let rows = 0;
+    for await (const [column] of chunks) rows += column!.length;
+    expect(rows).toBe(10);
+  });
+});
+
 describe('the engine, with no guard before it', () => {
   it('reads its own directory', async () => {
     expect(jsonRows(await run(`SELECT * FROM read_csv('${dir}/one/own.csv')`))).toEqual([['one']]);

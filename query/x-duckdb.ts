@@ -19,6 +19,7 @@ import {
   StatementType,
   VARCHAR,
   type DuckDBConnection,
+  type DuckDBPreparedStatement,
   type DuckDBType,
   type DuckDBValue,
 } from '@duckdb/node-api';
@@ -38,8 +39,8 @@ export interface Engine {
   parse(sql: string): Promise<string>;
   /** Runs our own statements, which make the views. */
   define(statements: readonly string[]): Promise<void>;
-  /** One SELECT, row chunks as they come. @throws Error with DuckDB's message */
-  select(sql: string, params: readonly Param[]): Promise<Selection>;
+  /** One SELECT, of whose rows at most `rowsMax` are made. @throws Error with DuckDB's message */
+  select(sql: string, params: readonly Param[], rowsMax?: number): Promise<Selection>;
   interrupt(): void;
   close(): void;
 }
@@ -72,7 +73,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     async define(statements) {
       for (const statement of statements) await trusted.run(statement);
     },
-    select: (sql, params) => select(untrusted, sql, params),
+    select: (sql, params, rowsMax) => select(untrusted, parser, sql, params, rowsMax),
     interrupt: () => untrusted.interrupt(),
     close: () => instance.closeSync(),
   };
@@ -93,22 +94,28 @@ const lock = ({ dir, spillDir }: EngineOptions): string[] => [
 
 async function select(
   connection: DuckDBConnection,
+  parser: DuckDBConnection,
   sql: string,
   params: readonly Param[],
+  rowsMax = Number.MAX_SAFE_INTEGER,
 ): Promise<Selection> {
-  const statements = await connection.extractStatements(sql);
-  if (statements.count !== 1) throw new Error(`Parser Error: ${statements.count} statements instead of one`);
-  const prepared = await statements.prepare(0);
+  const asked = await prepare(connection, sql);
   // The guard has looked before. This holds also if it should be fooled: nothing that writes or sets is a SELECT.
-  if (prepared.statementType !== StatementType.SELECT)
-    throw new Error('Permission Error: only SELECT is run');
-  if (prepared.parameterCount !== params.length)
+  if (asked.statementType !== StatementType.SELECT) throw new Error('Permission Error: only SELECT is run');
+  if (asked.parameterCount !== params.length)
     throw new Error(
-      `Binder Error: the statement has ${prepared.parameterCount} parameters, ${params.length} values were given`,
+      `Binder Error: the statement has ${asked.parameterCount} parameters, ${params.length} values were given`,
     );
+  asked.bind(params.map(bindable), params.map(typeOf));
+  const prepared = await prepareBounded(connection, parser, sql, rowsMax);
   prepared.bind(params.map(bindable), params.map(typeOf));
-  const result = await prepared.stream();
-  const columns = result.columnNames().map((name, i) => {
+  // Not streamed: an error or interrupt amid a stream looks like its end, and a part of the rows like all of them.
+  const result = await prepared.run();
+  // Inside parentheses a second column of the same name gets another; with values to come only those names are known.
+  const names = params.length
+    ? result.columnNames()
+    : result.columnNames().map((_, i) => asked.columnName(i));
+  const columns = names.map((name, i) => {
     const type = result.columnType(i);
     checkFields(type);
     return { name, type: type.alias ?? String(type), kind: kindOf(type) };
@@ -121,6 +128,32 @@ async function select(
     }
   }
   return { columns, chunks: chunks() };
+}
+
+async function prepare(connection: DuckDBConnection, sql: string): Promise<DuckDBPreparedStatement> {
+  const statements = await connection.extractStatements(sql);
+  if (statements.count !== 1) throw new Error(`Parser Error: ${statements.count} statements instead of one`);
+  return statements.prepare(0);
+}
+
+/** In parentheses under a LIMIT. What has a semicolon amid its last comments is first written anew from its tree. */
+async function prepareBounded(
+  connection: DuckDBConnection,
+  parser: DuckDBConnection,
+  sql: string,
+  rowsMax: number,
+): Promise<DuckDBPreparedStatement> {
+  const bounded = (text: string): string => `SELECT * FROM (\n${text}\n) LIMIT ${rowsMax}`;
+  try {
+    return await prepare(connection, bounded(sql.replace(/[\s;]+$/, '')));
+  } catch (error) {
+    if (!(error as Error).message.includes('Parser Error')) throw error;
+    const reader = await parser.runAndReadAll(
+      'SELECT json_deserialize_sql(json_serialize_sql($1::VARCHAR))',
+      [sql],
+    );
+    return prepare(connection, bounded(String(reader.getRows()[0]?.[0])));
+  }
 }
 
 const bindable = (value: Param): DuckDBValue =>
