@@ -20,8 +20,9 @@ export function kindOf(
   to: string,
 ): Navigation['kind'] | undefined {
   if (event === 'pushState') return 'push';
-  if (event === 'hashchange') return 'hash';
+  // A hashchange may come after a further move, which has been told by then.
   if (from === to) return undefined;
+  if (event === 'hashchange') return 'hash';
   if (event === 'replaceState') return 'replace';
   return from.split('#', 1)[0] === to.split('#', 1)[0] ? undefined : 'pop';
 }
