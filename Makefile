@@ -9,7 +9,7 @@ INSTALLED := node_modules/.package-lock.json
 RECORDER  := $(shell find recorder -type f ! -name '*.test.ts' 2>/dev/null)
 PLAYER    := $(shell find player query/api.ts -type f ! -name '*.test.ts' 2>/dev/null)
 
-.PHONY: help start install build test story chart-check image servers browser check format readme size clean
+.PHONY: help start install build test story chart-check image servers browser check format readme size clean bench-recorder privacy gallery
 
 help: ## what each target does
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,8 +64,17 @@ readme: install ## write the README's tables anew from the code, and its picture
 	@node deploy/readme.ts
 	@[ ! -f .cache/story/player-embedded.png ] || cp .cache/story/player-embedded.png deploy/screenshots/player.png
 
-size: build ## what the recorder weighs
+size: build ## what the recorder weighs, and what its peers weigh
 	@node recorder/size.ts
+
+bench-recorder: build browser ## what recording costs the page, beside other recorders; prints figures
+	@node recorder/bench/cost.bench.ts
+
+privacy: build browser ## how many planted secrets reach the wire, beside other recorders; prints figures
+	@node recorder/bench/privacy.bench.ts
+
+gallery: build browser ## real pages beside their replays, compared pixel by pixel; writes .cache/gallery/index.html
+	@node recorder/gallery/gallery.bench.ts
 
 clean: ## remove what was built and installed; recorded data stays
 	@rm -rf dist node_modules .cache

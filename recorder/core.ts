@@ -2,6 +2,7 @@ import { Batcher, type ClosedBatch } from './batcher.ts';
 import { observeClicks } from './clicks.ts';
 import { createGuard } from './guard.ts';
 import { navigationNow, observeNavigation, type NavigationObserver } from './navigation.ts';
+import { withDefaults, type RecordOptions } from './options.ts';
 import type { Batch } from './outbox.ts';
 import { EventType, type CustomPayloads, type CustomTag } from './protocol.ts';
 import { RECORDER } from './recorder-version.ts';
@@ -11,15 +12,11 @@ import { environmentNow, observeErrors, observePageLife } from './signals.ts';
 import { Transport } from './transport.ts';
 import { startCapture, type Capture } from './x-rrweb.ts';
 
+export { optionsOf, type RecordOptions } from './options.ts';
+
 /** One `track` call's JSON; a larger one is refused, for it would crowd out the session. */
 export const TRACK_CHARS_MAX = 8 * 1024;
 
-export interface RecordOptions {
-  /** Base address of the collector, `https://…`, without a slash at its end. */
-  url: string;
-  /** Write key, `wk_…`. */
-  key: string;
-}
 export interface Recorder {
   /** Ends the recording for this page: what was recorded is still sent, the page is put back as it was. */
   stop(): void;
@@ -50,7 +47,9 @@ export interface RecorderStatus {
 const STOP_TIMEOUT_MS = 5000;
 
 /** Begins to record this page. Never throws: `status().lastError` says what failed. */
-export function record({ url, key }: RecordOptions): Recorder {
+export function record(given: RecordOptions): Recorder {
+  const options = withDefaults(given);
+  const { url, key } = options;
   const session = new SessionKeeper(key, Date.now());
   const stops: (() => void)[] = [];
   let sessionId: string | undefined;

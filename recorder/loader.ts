@@ -20,9 +20,9 @@
   const start = async (): Promise<void> => {
     // The build puts the core's file name here.
     const core = new URL('__CORE__', script!.src).href;
-    const { record } = (await import(/* @vite-ignore */ core)) as typeof import('./core.ts');
+    const { record, optionsOf } = (await import(/* @vite-ignore */ core)) as typeof import('./core.ts');
     const url = new URL('..', script!.src).href.replace(/\/$/, '');
-    Object.assign(api, record({ url, key: key! }));
+    Object.assign(api, record({ ...optionsOf(script!.dataset), url, key: key! }));
     for (const call of queue.splice(0)) api.track!(...call);
   };
   const begin = (): void =>

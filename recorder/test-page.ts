@@ -1,8 +1,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { build } from 'vite';
+import { launchChromium } from './browser.ts';
 import type { Recorder } from './core.ts';
 import { TestCollector } from './test-collector.ts';
 
@@ -11,16 +12,6 @@ declare global {
     mutoscope: Recorder;
   }
 }
-
-const CHROMIUM_ARGS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
 
 /** Builds the recorder into a temporary folder. */
 export async function buildRecorder(): Promise<{ folder: string; remove(): Promise<void> }> {
@@ -39,20 +30,20 @@ export class Bench {
   private readonly built: Awaited<ReturnType<typeof buildRecorder>>;
   private readonly open: { close(): Promise<void> }[] = [];
 
-  static async start(executablePath: string): Promise<Bench> {
+  static async start(executablePath?: string): Promise<Bench> {
     const built = await buildRecorder();
-    return new Bench(await chromium.launch({ executablePath, args: CHROMIUM_ARGS }), built);
+    return new Bench(await launchChromium(executablePath), built);
   }
   constructor(browser: Browser, built: Awaited<ReturnType<typeof buildRecorder>>) {
     this.browser = browser;
     this.built = built;
   }
 
-  /** A collector that serves `body` at `/` with the recorder in it. */
-  async collector(body: string, head = ''): Promise<TestCollector> {
+  /** A collector that serves `body` at `/` with the recorder in it; `tag` are further attributes of its tag. */
+  async collector(body: string, head = '', tag = ''): Promise<TestCollector> {
     const collector = new TestCollector(this.built.folder);
     this.open.push(collector);
-    collector.pages.set('/', pageOf(body, head));
+    collector.pages.set('/', pageOf(body, head, tag));
     await collector.listen();
     return collector;
   }
@@ -75,9 +66,9 @@ export class Bench {
   }
 }
 
-export function pageOf(body: string, head = ''): string {
+export function pageOf(body: string, head = '', tag = ''): string {
   return `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Test page</title>${head}
-<script async src="/r/loader.js" data-key="wk_test"></script></head><body>${body}</body></html>`;
+<script async src="/r/loader.js" data-key="wk_test" ${tag}></script></head><body>${body}</body></html>`;
 }
 
 export async function recording(page: Page): Promise<void> {
