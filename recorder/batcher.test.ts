@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { Batcher, BATCH_CHARS_MAX, BATCH_INTERVAL_MS, type ClosedBatch } from './batcher.ts';
+import { Batcher, BATCH_CHARS_MAX, BULK_CHARS_MAX, BATCH_INTERVAL_MS, type ClosedBatch } from './batcher.ts';
 import { EventType } from './protocol.ts';
 
 let closed: ClosedBatch[];
@@ -35,12 +35,18 @@ test('a batch closes an interval after its first event', () => {
 });
 
 test('a batch closes before an event that would make it too large, and after one that fills it alone', () => {
-  batcher.add(incremental(BATCH_CHARS_MAX / 2));
-  batcher.add(incremental(BATCH_CHARS_MAX / 2));
-  expect(types()).toEqual([[3]]);
-  batcher.add(incremental(2 * BATCH_CHARS_MAX));
-  expect(types()).toEqual([[3], [3], [3]]);
-  expect(batcher.eventsRecorded).toBe(3);
+  for (let n = 0; n < 5; n++) batcher.add(incremental(BATCH_CHARS_MAX / 4.5));
+  expect(types()).toEqual([[3, 3, 3, 3]]);
+  batcher.add(incremental(BULK_CHARS_MAX));
+  expect(types()).toEqual([[3, 3, 3, 3], [3], [3]]);
+  expect(batcher.eventsRecorded).toBe(6);
+});
+
+test('large events that come one after another share a larger batch', () => {
+  for (let n = 0; n < 3; n++) batcher.add(incremental(BULK_CHARS_MAX * 0.4));
+  expect(types()).toEqual([[3, 3]]);
+  batcher.add(incremental());
+  expect(types()).toEqual([[3, 3], [3]]);
 });
 
 test('a full snapshot closes its batch when the task is over, with what came before and with it', () => {

@@ -18,6 +18,9 @@ export interface ClosedBatch {
 export const BATCH_INTERVAL_MS = 1000;
 /** Of raw JSON, in UTF-16 units: a typical batch is then 5 KB gzipped, and the farewell fits a keepalive request. */
 export const BATCH_CHARS_MAX = 32 * 1024;
+/** While large events come one after another, as slices of a snapshot do: each batch has its price on the main thread. */
+export const BULK_CHARS_MAX = 256 * 1024;
+const BULK_EVENT_CHARS = 8 * 1024;
 
 /**
  * Collects events and closes a batch after BATCH_INTERVAL_MS, at BATCH_CHARS_MAX, or, as soon as the running task
@@ -43,7 +46,8 @@ export class Batcher {
     const isSnapshot = event.type === EventType.fullSnapshot;
     const isLaterMeta = event.type === EventType.meta && this.#hadSnapshot;
     // What surrounds a snapshot travels with it, however large it is.
-    const isTooMuch = this.#chars + json.length > BATCH_CHARS_MAX && !isSnapshot && !this.#fullSnapshot;
+    const charsMax = json.length > BULK_EVENT_CHARS ? BULK_CHARS_MAX : BATCH_CHARS_MAX;
+    const isTooMuch = this.#chars + json.length > charsMax && !isSnapshot && !this.#fullSnapshot;
     if (isLaterMeta || isTooMuch) this.close();
     this.#events.push(json);
     this.eventsRecorded++;
@@ -51,7 +55,7 @@ export class Batcher {
     this.#fullSnapshot ||= isSnapshot;
     this.#hadSnapshot ||= isSnapshot;
     if (isSnapshot) this.#schedule(0);
-    else if (this.#chars >= BATCH_CHARS_MAX && !this.#fullSnapshot) this.close();
+    else if (this.#chars >= charsMax && !this.#fullSnapshot) this.close();
     else if (this.#timer === undefined) this.#schedule(BATCH_INTERVAL_MS);
   }
 

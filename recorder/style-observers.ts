@@ -1,0 +1,133 @@
+import type { Scene } from './observers.ts';
+import { patch } from './patch.ts';
+import { IncrementalSource } from './protocol.ts';
+
+type Stop = () => void;
+type Rules = (CSSStyleSheet | CSSGroupingRule) & { parentStyleSheet?: CSSStyleSheet | null };
+
+/** Rules and declarations that scripts change, style sheets that they adopt, custom elements that they define. */
+export function observeRules(doc: Document, scene: Scene): Stop {
+  const { tell, guard, mirror, stylesheetManager } = scene;
+  const win = doc.defaultView as Window & typeof globalThis;
+  /** By the node that owns it, or by the number it got when it was adopted; undefined where it is unknown to a replay. */
+  const idsOf = (sheet: CSSStyleSheet | null | undefined): object | undefined => {
+    const node = sheet?.ownerNode;
+    const id = node ? mirror.getId(node) : sheet ? stylesheetManager.styleMirror.getId(sheet) : -1;
+    return id > 0 ? (node ? { id } : { styleId: id }) : undefined;
+  };
+  const watch = <A extends unknown[]>(
+    owner: { prototype: object } | undefined,
+    name: string,
+    source: number,
+    sheetOf: (self: never) => CSSStyleSheet | null | undefined,
+    dataOf: (self: never, args: A) => object,
+  ): Stop => {
+    const tellChange = guard((self: never, args: A) => {
+      const ids = idsOf(sheetOf(self));
+      if (ids) tell(source, { ...ids, ...dataOf(self, args) });
+    });
+    return patch(owner?.prototype, name, (call, self, args) => {
+      tellChange(self as never, args as unknown as A);
+      return call();
+    });
+  };
+  const onSheet = <A extends unknown[]>(
+    name: string,
+    dataOf: (self: CSSStyleSheet, args: A) => object,
+  ): Stop => watch(win.CSSStyleSheet, name, IncrementalSource.styleSheetRule, (sheet) => sheet, dataOf);
+  const onGroup = <A extends unknown[]>(
+    name: string,
+    dataOf: (self: CSSGroupingRule, args: A) => object,
+  ): Stop =>
+    watch(
+      win.CSSGroupingRule,
+      name,
+      IncrementalSource.styleSheetRule,
+      (rule: CSSRule) => rule.parentStyleSheet,
+      dataOf,
+    );
+  const onStyle = (name: string, dataOf: (args: string[]) => object): Stop =>
+    watch(
+      win.CSSStyleDeclaration,
+      name,
+      IncrementalSource.styleDeclaration,
+      (style: CSSStyleDeclaration) => style.parentRule?.parentStyleSheet,
+      (style: CSSStyleDeclaration, args: string[]) => ({
+        ...dataOf(args),
+        index: positionsOf(style.parentRule),
+      }),
+    );
+  const stops = [
+    onSheet('insertRule', (_, [rule, index]: unknown[]) => ({ adds: [{ rule, index }] })),
+    onSheet('addRule', (sheet, [selector, style, index = sheet.cssRules.length]: unknown[]) => ({
+      adds: [{ rule: `${selector} { ${style} }`, index }],
+    })),
+    ...['deleteRule', 'removeRule'].map((name) =>
+      onSheet(name, (_, [index]: unknown[]) => ({ removes: [{ index }] })),
+    ),
+    ...['replace', 'replaceSync'].map((name) => onSheet(name, (_, [text]: unknown[]) => ({ [name]: text }))),
+    onGroup('insertRule', (group, [rule, index]: unknown[]) => ({
+      adds: [{ rule, index: [...positionsOf(group), index || 0] }],
+    })),
+    onGroup('deleteRule', (group, [index]: unknown[]) => ({
+      removes: [{ index: [...positionsOf(group), index] }],
+    })),
+    onStyle('setProperty', ([property, value, priority]) => ({ set: { property, value, priority } })),
+    onStyle('removeProperty', ([property]) => ({ remove: { property } })),
+    observeAdopted(doc, scene),
+    patch(win.CustomElementRegistry?.prototype, 'define', (call, _, [name]: string[]) => {
+      guard(() => tell(IncrementalSource.customElement, { define: { name } }))();
+      return call();
+    }),
+  ];
+  return () => stops.forEach((stop) => stop());
+}
+
+/** The way to a rule: its index among its siblings, after those of the rules around it. */
+function positionsOf(rule: CSSRule | null): number[] {
+  const positions = [];
+  for (let at = rule; at; at = at.parentRule) {
+    const { cssRules = [] } = (at.parentRule ?? at.parentStyleSheet ?? {}) as Partial<Rules>;
+    positions.unshift(Array.from(cssRules).indexOf(at));
+  }
+  return positions;
+}
+
+/** Sheets that a document or shadow root gets by assignment, or by a change of the list in place, as by `push`. */
+export function observeAdopted(
+  root: Document | ShadowRoot,
+  { stylesheetManager, guard, mirror }: Scene,
+): Stop {
+  const isDocument = 'defaultView' in root;
+  const win = (isDocument ? root : root.ownerDocument).defaultView as (Window & typeof globalThis) | null;
+  const owner = isDocument ? win?.Document : win?.ShadowRoot;
+  const original = owner && Object.getOwnPropertyDescriptor(owner.prototype, 'adoptedStyleSheets');
+  if (!original) return () => {};
+  let told = Array.from(original.get!.call(root) as CSSStyleSheet[]);
+  let isDue = false;
+  const tell = guard((adopted: CSSStyleSheet[]) => {
+    told = Array.from(adopted);
+    // Asked for when it is needed: a host may be told later, and its id changes with each full snapshot.
+    stylesheetManager.adoptStyleSheets(told, mirror.getId(isDocument ? root : root.host));
+  });
+  Object.defineProperty(root, 'adoptedStyleSheets', {
+    ...original,
+    get() {
+      const adopted = original.get!.call(this) as CSSStyleSheet[];
+      // Who reads the list may be about to change it.
+      if (!isDue)
+        queueMicrotask(() => {
+          isDue = false;
+          if (adopted.length !== told.length || told.some((sheet, at) => sheet !== adopted[at]))
+            tell(adopted);
+        });
+      isDue = true;
+      return adopted;
+    },
+    set(adopted) {
+      original.set!.call(this, adopted);
+      tell(adopted as CSSStyleSheet[]);
+    },
+  });
+  return () => void delete (root as Partial<Document>).adoptedStyleSheets;
+}
