@@ -1,5 +1,4 @@
-import { isBlocked, isTextMasked, maskAttribute } from './masking.ts';
-import { MASK } from './protocol.ts';
+import { controlAround, isBlocked, isTextMasked, maskAttribute, recordedText } from './masking.ts';
 
 /** What a click tells of the control that was meant, so that SQL can speak of it without a DOM. */
 export interface Described {
@@ -14,15 +13,12 @@ export const SELECTOR_STEPS_MAX = 5;
 export const TEXT_CHARS_MAX = 80;
 const TEXT_NODES_MAX = 200;
 
-const CONTROL =
-  'button,a[href],input,select,textarea,summary,option,label,[role="button"],[role="link"],[role="tab"],' +
-  '[role="menuitem"],[role="option"],[role="checkbox"],[role="radio"],[role="switch"],[contenteditable="true"]';
 /** Of controls looked through for one that lets pointers pass; more are not worth the time of a click. */
 const CONTROLS_MAX = 50;
 
 /** The control that a pointer on `target` means: around it or, where a disabled one lets pointers pass, under it. */
 export function controlOf(target: Element, x: number, y: number): Element {
-  return passedBy(target, x, y) ?? target.closest(CONTROL) ?? target;
+  return passedBy(target, x, y) ?? controlAround(target) ?? target;
 }
 
 function passedBy(target: Element, x: number, y: number): Element | undefined {
@@ -38,7 +34,7 @@ function passedBy(target: Element, x: number, y: number): Element | undefined {
 
 export function describe(element: Element): Described {
   return {
-    selector: selectorOf(element),
+    selector: maskAttribute(element, 'id', selectorOf(element))!,
     tag: element.localName,
     role: roleOf(element),
     text: textOf(element),
@@ -147,7 +143,7 @@ function referenced(element: Element): string {
   const ids = element.getAttribute('aria-labelledby')?.trim().split(/\s+/) ?? [];
   const root = element.getRootNode() as Document | ShadowRoot;
   return ids
-    .map((id) => root.getElementById(id))
+    .map((id) => root.querySelector(`#${CSS.escape(id)}`))
     .map((labelling) => (labelling ? contentOf(labelling) : ''))
     .join(' ')
     .trim();
@@ -163,7 +159,7 @@ function labels(element: Element): string {
 function contentOf(element: Element): string {
   const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT | NodeFilter.SHOW_ELEMENT, (node) =>
     node.nodeType === Node.ELEMENT_NODE
-      ? (node as Element).matches('script,style,noscript,[data-rr-block],.rr-block')
+      ? (node as Element).matches('script,style,noscript') || isBlocked(node)
         ? NodeFilter.FILTER_REJECT
         : NodeFilter.FILTER_ACCEPT
       : NodeFilter.FILTER_ACCEPT,
@@ -172,7 +168,10 @@ function contentOf(element: Element): string {
   for (let nodes = 0; nodes < TEXT_NODES_MAX && text.length <= TEXT_CHARS_MAX && walker.nextNode(); nodes++) {
     const node = walker.currentNode;
     if (node.nodeType !== Node.TEXT_NODE) text += ' ' + imageText(node as Element);
-    else if (node.nodeValue?.trim()) text += isTextMasked(node) ? ` ${MASK} ` : node.nodeValue;
+    else if (node.nodeValue?.trim())
+      text += isTextMasked(node)
+        ? ` ${recordedText(node, node.nodeValue)} `
+        : recordedText(node, node.nodeValue);
   }
   return text.replace(/\s+/g, ' ').trim();
 }
