@@ -14,6 +14,8 @@ export interface Admission {
   session: string | undefined;
   /** As the recorder says; another collector may have acked what this one never saw. */
   ackedFrame: number;
+  /** Whether a new session is recorded: when this is below the project's sample rate. 0 where the recorder draws none. */
+  draw: number;
 }
 
 const RID = /^[A-Za-z0-9_-]{8,32}$/;
@@ -52,9 +54,13 @@ export function readHello(value: unknown): Hello {
     ackedFrame >= 2 ** 32
   )
     throw new ProtocolError('bad_frame', 'ackedFrame of HELLO is not a frame number');
+  const draw = hello.draw ?? 0;
+  if (typeof draw !== 'number' || !(draw >= 0 && draw <= 1))
+    throw new ProtocolError('bad_frame', 'draw of HELLO is not a number from 0 to 1');
   return {
     version,
     ackedFrame,
+    draw,
     key: text('key', KEY_LENGTH_MAX),
     rid,
     nowMs,
@@ -86,6 +92,7 @@ export function admit(
     offsetMs: Math.round(nowMs - hello.nowMs),
     session: claims?.session,
     ackedFrame: hello.ackedFrame ?? 0,
+    draw: hello.draw ?? 0,
   };
 }
 

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -733,18 +733,25 @@ describe('the server', () => {
     expect((await recorder.closed).code).toBe(1013);
   });
 
-  test('serves the recorder to any site, names with a hash for ever, the loader anew', async () => {
+  test('serves the recorder to any site, names with a hash or a version for ever, the loader for a minute', async () => {
     const assetsDir = await mkdtemp(join(tmpdir(), 'assets-'));
     await writeFile(join(assetsDir, 'loader.js'), 'load()');
     await writeFile(join(assetsDir, 'core-Bx3kQ9_a.js'), 'core()');
+    await mkdir(join(assetsDir, '0.1.0-1a2b3c4d5e'));
+    await writeFile(join(assetsDir, '0.1.0-1a2b3c4d5e', 'loader.js'), 'load()');
     const bench = await start({ assetsDir });
     const loader = await fetch(`${bench.url}/r/loader.js`);
     expect(await loader.text()).toBe('load()');
-    expect(loader.headers.get('cache-control')).toContain('no-cache');
+    expect(loader.headers.get('cache-control')).toBe('public, max-age=60, must-revalidate');
+    // Of itself fetch would ask for a copy past every cache.
+    const headers = { 'if-none-match': loader.headers.get('etag')!, 'cache-control': 'max-age=0' };
+    expect((await fetch(`${bench.url}/r/loader.js`, { headers })).status).toBe(304);
     expect(loader.headers.get('access-control-allow-origin')).toBe('*');
     expect(loader.headers.get('cross-origin-resource-policy')).toBe('cross-origin');
     const core = await fetch(`${bench.url}/r/core-Bx3kQ9_a.js`);
     expect(core.headers.get('cache-control')).toContain('immutable');
+    const pinned = await fetch(`${bench.url}/r/0.1.0-1a2b3c4d5e/loader.js`);
+    expect(pinned.headers.get('cache-control')).toContain('immutable');
     expect((await fetch(`${bench.url}/r/../collector.ts`)).status).toBe(404);
     await rm(assetsDir, { recursive: true });
   });

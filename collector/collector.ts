@@ -173,10 +173,21 @@ function addPostRoute(http: Http, projects: ProjectSource, bodyLimit: number, ha
   });
 }
 
-/** Any site may load the recorder. Names with a hash never change; the loader's does not, so it is asked for anew. */
+/** What a browser believes of the loader without asking; as long a page may ask for a core that is no more. */
+const LOADER_MAX_AGE_S = 60;
+/** Names with a hash never change, nor what stands under a version: `0.1.0-1a2b3c4d5e/loader.js`. */
+const IMMUTABLE =
+  /[-.](?=[^.]*[0-9A-Z_])[\w-]{8,}\.(js|css|map)$|[\\/]\d+\.\d+\.\d+[\w.-]*-[0-9a-f]{10}[\\/][^\\/]+$/;
+
+/** Any site may load the recorder. */
 function serveRecorder(http: Http, dir: string): void {
   serveFiles(http, '/r/', dir, {
-    immutable: (path) => /[-.](?=[^.]*[0-9A-Z_])[\w-]{8,}\.(js|css|map)$/.test(path),
-    headers: { 'access-control-allow-origin': '*', 'cross-origin-resource-policy': 'cross-origin' },
+    immutable: (path) => IMMUTABLE.test(path),
+    maxAgeS: LOADER_MAX_AGE_S,
+    headers: {
+      'access-control-allow-origin': '*',
+      'cross-origin-resource-policy': 'cross-origin',
+      'x-content-type-options': 'nosniff',
+    },
   });
 }

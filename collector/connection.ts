@@ -8,6 +8,7 @@ import {
   WIRE_ERRORS,
   type Credit,
   type Frame,
+  type RecorderSettings,
   type WireErrorCode,
 } from '#protocol';
 import { isOver, SESSION_OVER } from './admission.ts';
@@ -47,6 +48,7 @@ export class Connection {
   #admitted: Admitted | undefined;
   #ledger = new FrameLedger(0);
   #issuedMs = 0;
+  #settings: RecorderSettings | undefined;
   readonly #early: Frame[] = [];
   #ackDue = false;
   #bye = false;
@@ -112,7 +114,8 @@ export class Connection {
   }
 
   #sendWelcome(admitted: Admitted, lastFrame: number): void {
-    const { bytes, issuedMs } = this.#intake.welcome(admitted, lastFrame);
+    this.#settings = this.#intake.settings(admitted);
+    const { bytes, issuedMs } = this.#intake.welcome(admitted, lastFrame, this.#settings);
     this.#issuedMs = issuedMs;
     this.#peer.send(bytes);
   }
@@ -122,6 +125,8 @@ export class Connection {
     if (this.#state === 'closed' || this.#bye) return;
     if (frame.type === FrameType.batch) this.#onBatch(frame);
     else if (frame.type === FrameType.ping) this.#ackSoon();
+    else if (frame.type === FrameType.assets)
+      this.#peer.send(this.#intake.wanted(this.#admitted!, frame, false));
     else if (frame.type === FrameType.bye) {
       this.#bye = true;
       this.#closeWhenSettled();
@@ -131,6 +136,8 @@ export class Connection {
   }
 
   #onBatch(frame: Frame): void {
+    // It was told, and what it sent before it heard is not wanted either.
+    if (!this.#settings!.record) return;
     const found = this.#ledger.receive(frame);
     if (found === 'durable') this.#ackSoon();
     if (found === 'append') this.#append(frame, this.#admitted!);
@@ -190,12 +197,16 @@ export class Connection {
     });
   }
 
-  /** A fresh token in good time; no session goes on for longer than it may. */
+  /** A fresh token in good time, and settings that changed at once; no session goes on for longer than it may. */
   #renew(): void {
     if (this.#state !== 'open') return;
+    const admitted = this.#admitted!;
     const nowMs = this.#intake.now();
-    if (isOver(this.#admitted!.session, nowMs)) throw new ProtocolError('bad_token', SESSION_OVER);
-    if (nowMs - this.#issuedMs >= TOKEN_RENEW_MS) this.#sendWelcome(this.#admitted!, this.#ledger.durable);
+    if (isOver(admitted.session, nowMs)) throw new ProtocolError('bad_token', SESSION_OVER);
+    const { record, sampleRate } = this.#intake.settings(admitted);
+    const isChanged = record !== this.#settings!.record || sampleRate !== this.#settings!.sampleRate;
+    if (isChanged || nowMs - this.#issuedMs >= TOKEN_RENEW_MS)
+      this.#sendWelcome(admitted, this.#ledger.durable);
   }
 
   /** Asks the recorder to go elsewhere. Resolves when what it sent is durable and acked, and the socket closed. */

@@ -1,4 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
+import type { RecorderSettings } from '#protocol';
 
 /**
  * Projects: who may record, who may read, and for how long what is recorded is kept.
@@ -17,6 +18,10 @@ export interface Project {
   retentionDays: RetentionDays;
   writeKeys: WriteKey[];
   apiKeys: ApiKey[];
+  /** Share of new sessions that are recorded, 0 to 1. Absent: all. */
+  sampleRate?: number;
+  /** The kill switch: recorders that run stop within seconds, others do not begin, and nothing more is stored. */
+  recordingPaused?: boolean;
 }
 
 export interface WriteKey {
@@ -47,6 +52,29 @@ export const PROJECT_ID = /^[a-z0-9-]{1,32}$/;
 /** Where a service gets the document from; `current` costs nothing and is at most a few seconds old. */
 export interface ProjectSource {
   current(): ProjectsDocument;
+}
+
+/** For who reads the document. @throws Error that names the project and the value that cannot be */
+export function checkProjects(doc: ProjectsDocument): ProjectsDocument {
+  for (const { id, sampleRate, recordingPaused } of doc.projects) {
+    if (sampleRate !== undefined && !(typeof sampleRate === 'number' && sampleRate >= 0 && sampleRate <= 1))
+      throw new Error(
+        `sampleRate of project ${id} is ${JSON.stringify(sampleRate)}, not a number from 0 to 1`,
+      );
+    if (recordingPaused !== undefined && typeof recordingPaused !== 'boolean')
+      throw new Error(
+        `recordingPaused of project ${id} is ${JSON.stringify(recordingPaused)}, not true or false`,
+      );
+  }
+  return doc;
+}
+
+/** What a project's recorders are told. One that is gone wants nothing. */
+export function settingsOf(doc: ProjectsDocument, projectId: string): RecorderSettings {
+  const project = doc.projects.find(({ id }) => id === projectId);
+  if (!project || project.recordingPaused) return { record: false };
+  const { sampleRate } = project;
+  return { record: true, ...(sampleRate !== undefined && { sampleRate }) };
 }
 
 export const hashApiKey = (key: string): string => createHash('sha256').update(key).digest('hex');

@@ -1,4 +1,4 @@
-import type { ProjectsDocument, ProjectSource } from '#projects';
+import { checkProjects, type ProjectsDocument, type ProjectSource } from '#projects';
 import { paths } from './layout.ts';
 import { isStoreError, StoreError, type Store } from './store.ts';
 
@@ -35,7 +35,7 @@ export async function openProjectStore(
     async update(change) {
       for (;;) {
         await refresh();
-        const next = { version: held.version + 1, doc: change(held.doc) };
+        const next = { version: held.version + 1, doc: checkProjects(change(held.doc)) };
         try {
           await put(store, next);
           held = next;
@@ -80,5 +80,8 @@ async function readNewest(store: Store): Promise<Versioned | undefined> {
       'store_refused',
       `${newest} is of version ${String(doc.v)}, which this release does not read`,
     );
-  return { version: Number(newest.slice(paths.configPrefix.length, -'.json'.length)), doc };
+  return {
+    version: Number(newest.slice(paths.configPrefix.length, -'.json'.length)),
+    doc: checkProjects(doc),
+  };
 }

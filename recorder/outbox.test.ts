@@ -126,7 +126,7 @@ test('a large batch goes on in frames that repeat its first event and its flags'
 test('a POST takes the run of frames from the first unacked one that fits, in the same bytes', () => {
   const outbox = filled(4, 100);
   const sent = outbox.next(0)!;
-  const frames = outbox.forPost(4 * (4 + 16 + 100), 0);
+  const frames = outbox.forPost(4 * (4 + 16 + 100), 0, true);
   expect(frames[0]).toBe(sent);
   expect(frames.map((bytes) => decodeFrame(bytes).frame)).toEqual([1, 2, 3, 4]);
   // The socket still sends what only a POST carried, so that it sees no gap.
@@ -138,12 +138,46 @@ test('a POST without room for all leaves out what the open connection carries, a
   outbox.next(0);
   outbox.next(0);
   const numbers = (room: number): number[] =>
-    outbox.forPost(room * (4 + 16 + 100), 0).map((bytes) => decodeFrame(bytes).frame);
-  expect(numbers(4)).toEqual([1, 2, 3, 4]);
-  expect(numbers(3)).toEqual([3, 4]);
+    outbox.forPost(room * (4 + 16 + 100), 0, true).map((bytes) => decodeFrame(bytes).frame);
   expect(numbers(1)).toEqual([3]);
-  outbox.disconnected();
+  // What a farewell carried is left out by the next one, too.
+  expect(numbers(1)).toEqual([4]);
+  expect(numbers(4)).toEqual([1, 2, 3, 4]);
+  outbox.welcome(0);
   expect(numbers(3)).toEqual([1, 2, 3]);
+});
+
+test('a farewell goes past what is too large for it, and numbers no more than it takes', () => {
+  const outbox = new Outbox();
+  outbox.enqueue(batch(10));
+  outbox.enqueue(batch(5000, 3, true));
+  outbox.enqueue(batch(20, 2));
+  outbox.welcome(0);
+  const run = outbox.forPost(200, 0, true).map(decodeFrame);
+  expect(run.map(({ frame, firstSeq, payload }) => [frame, firstSeq, payload.length])).toEqual([
+    [1, 1, 10],
+    [2, 5, 20],
+  ]);
+  expect(outbox.isSent).toBe(false);
+  // Where the page lives on, the large one still comes.
+  outbox.ack(2);
+  expect(decodeFrame(outbox.next(0)!)).toMatchObject({ frame: 3, firstSeq: 2 });
+});
+
+test('a standing POST takes all that fits in order, and leaves the rest where it may still be dropped', () => {
+  const outbox = filled(4, 100);
+  const numbers = (): number[] =>
+    outbox.forPost(2 * (4 + 16 + 100) + 50, 0).map((bytes) => decodeFrame(bytes).frame);
+  expect(numbers()).toEqual([1, 2]);
+  expect(numbers()).toEqual([1, 2]);
+  expect(outbox.framesUnacked).toBe(2);
+  outbox.ack(2);
+  expect(numbers()).toEqual([3, 4]);
+  const large = new Outbox();
+  large.enqueue(batch(PAYLOAD_BYTES_MAX + 1));
+  expect(large.forPost(PAYLOAD_BYTES_MAX + 20, 0).map((bytes) => decodeFrame(bytes).payload.length)).toEqual([
+    PAYLOAD_BYTES_MAX,
+  ]);
 });
 
 test('over the bound unsent incremental batches go, oldest first, down to half; event numbers show the gap', () => {
@@ -152,8 +186,8 @@ test('over the bound unsent incremental batches go, oldest first, down to half; 
   for (let n = 0; n < 9; n++) outbox.enqueue(batch(100, 10));
   outbox.welcome(0);
   const first = decodeFrame(outbox.next(0)!);
-  expect(outbox.trim(1016)).toBe(0);
-  expect(outbox.trim(1000)).toBe(60);
+  expect(outbox.trim(1016)).toBeUndefined();
+  expect(outbox.trim(1000)).toEqual({ events: 60, bytes: 600 });
   const second = decodeFrame(outbox.next(0)!);
   expect([first.firstSeq, first.frame, second.firstSeq, second.frame]).toEqual([1, 1, 62, 2]);
 });

@@ -1,7 +1,9 @@
 import {
   encodeFrame,
+  FRAME_BYTES_MAX,
   FrameFlag,
   FrameType,
+  HEADER_BYTES,
   PAYLOAD_BYTES_MAX,
   UNACKED_BYTES_MAX,
   UNACKED_FRAMES_MAX,
@@ -45,6 +47,8 @@ export class Outbox {
   #ackedFrame = 0;
   /** Highest frame that went out on the present connection. */
   #sentFrame = 0;
+  /** Highest frame of a farewell since then. */
+  #postedFrame = 0;
   #credit = DEFAULT_CREDIT;
   #frames: NumberedFrame[] = [];
   #waiting: WaitingBatch[] = [];
@@ -61,7 +65,10 @@ export class Outbox {
 
   get bytes(): number {
     const waiting = this.#waiting.reduce((sum, batch) => sum + batch.payload.length - batch.numberedBytes, 0);
-    return this.#frames.reduce((sum, { bytes }) => sum + bytes.length, waiting);
+    return waiting + this.bytesUnacked;
+  }
+  get bytesUnacked(): number {
+    return this.#frames.reduce((sum, { bytes }) => sum + bytes.length, 0);
   }
   get framesUnacked(): number {
     return this.#frames.length;
@@ -86,7 +93,7 @@ export class Outbox {
   welcome(lastFrame: number): boolean {
     if (lastFrame < this.#ackedFrame || lastFrame >= this.#nextFrame) return false;
     this.ack(lastFrame);
-    this.#sentFrame = lastFrame;
+    this.#sentFrame = this.#postedFrame = lastFrame;
     this.#credit = DEFAULT_CREDIT;
     return true;
   }
@@ -98,6 +105,11 @@ export class Outbox {
 
   setCredit(credit: Credit): void {
     this.#credit = credit;
+  }
+
+  /** The collector wants nothing for now. */
+  get isHeld(): boolean {
+    return this.#credit.frames <= 0;
   }
 
   /** Cumulative. A number that was never given is ignored. */
@@ -122,34 +134,56 @@ export class Outbox {
   }
 
   /**
-   * For one last request: the longest run of frames that fits, each with 4 bytes for its length. It begins with the
-   * first unacked one; or, when that leaves no room for all, after those that the open connection carries anyway.
+   * For one request: a run of frames that fits, each with 4 bytes for its length, from the first unacked one on. What
+   * does not fit keeps waiting, unnumbered.
+   *
+   * The last request of a page (`isFarewell`) is made once. When not all fits, it leaves out what the open connection
+   * or a farewell before carries anyway, and what is too large for it, so that the small that came after is not lost.
    */
-  forPost(bytesMax: number, clientMs: number): Uint8Array<ArrayBuffer>[] {
-    while (this.#number(clientMs, true));
-    const fitting = (frames: NumberedFrame[]): NumberedFrame[] => {
-      let left = bytesMax;
-      const end = frames.findIndex(({ bytes }) => (left -= 4 + bytes.length) < 0);
-      return end < 0 ? frames : frames.slice(0, end);
-    };
-    const all = fitting(this.#frames);
-    const unsent = this.#frames.filter(({ frame }) => frame > this.#sentFrame);
-    const run = all.length < this.#frames.length && unsent.length ? fitting(unsent) : all;
-    return run.map(({ bytes }) => bytes);
+  forPost(bytesMax: number, clientMs: number, isFarewell = false): Uint8Array<ArrayBuffer>[] {
+    const run: Uint8Array<ArrayBuffer>[] = [];
+    let left = bytesMax;
+    const fits = (bytes: number): boolean => bytes + 4 <= left;
+    const all = this.#frames.reduce((sum, { bytes }) => sum + 4 + bytes.length, 0);
+    const rest = this.#waiting.reduce((sum, batch) => sum + sizeOfRest(batch), 0);
+    let at = 0;
+    if (isFarewell && all + rest > bytesMax) {
+      const carried = Math.max(this.#sentFrame, this.#postedFrame);
+      while (
+        this.#frames[at] &&
+        (this.#frames[at]!.frame <= carried || !fits(this.#frames[at]!.bytes.length))
+      )
+        at++;
+    }
+    for (; ; at++) {
+      if (at === this.#frames.length && isFarewell && !this.#waiting[0]?.numberedBytes) {
+        const next = this.#waiting.findIndex((batch) => fits(sizeOfRest(batch)));
+        if (next > 0) this.#waiting.unshift(...this.#waiting.splice(next, 1));
+      }
+      const next = this.#waiting[0];
+      const frame =
+        this.#frames[at] ??
+        this.#number(clientMs, !!next && fits(Math.min(sizeOfRest(next), FRAME_BYTES_MAX)));
+      if (!frame || !fits(frame.bytes.length)) break;
+      run.push(frame.bytes);
+      left -= 4 + frame.bytes.length;
+      if (isFarewell) this.#postedFrame = Math.max(this.#postedFrame, frame.frame);
+    }
+    return run;
   }
 
-  /** Whether all of it went out on the present connection. */
+  /** Whether all of it went out on the present connection, or by a farewell. */
   get isSent(): boolean {
-    return this.#waiting.length === 0 && this.#sentFrame === this.#nextFrame - 1;
+    return this.#waiting.length === 0 && Math.max(this.#sentFrame, this.#postedFrame) === this.#nextFrame - 1;
   }
 
   /**
    * Frees memory down to half the bound, so that it is not needed again at once: first incremental batches, oldest
    * first, then full snapshots that a later one replaces. Numbered frames are never dropped.
-   * @returns events dropped
+   * @returns what was dropped, if anything
    */
-  trim(bytesMax: number): number {
-    if (this.bytes <= bytesMax) return 0;
+  trim(bytesMax: number): { events: number; bytes: number } | undefined {
+    if (this.bytes <= bytesMax) return undefined;
     const excess = this.bytes - bytesMax / 2;
     const dropped = planDrop(
       this.#waiting.map((batch) => ({
@@ -159,12 +193,14 @@ export class Outbox {
       })),
       excess,
     );
-    const events = this.#waiting.reduce(
-      (sum, batch, index) => sum + (dropped.has(index) ? batch.events : 0),
-      0,
-    );
-    this.#waiting = this.#waiting.filter((_, index) => !dropped.has(index));
-    return events;
+    const lost = { events: 0, bytes: 0 };
+    this.#waiting = this.#waiting.filter((batch, index) => {
+      if (!dropped.has(index)) return true;
+      lost.events += batch.events;
+      lost.bytes += batch.payload.length;
+      return false;
+    });
+    return lost.events ? lost : undefined;
   }
 
   /** Takes away what was never sent, for another instance to send. What was sent may be stored, and stays. */
@@ -199,6 +235,10 @@ export class Outbox {
     return numbered;
   }
 }
+
+/** As one frame, when that is enough. */
+const sizeOfRest = ({ payload, numberedBytes }: WaitingBatch): number =>
+  HEADER_BYTES + payload.length - numberedBytes;
 
 /** Which of the waiting batches to drop to free `excess` bytes. Pure. */
 export function planDrop(

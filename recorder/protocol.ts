@@ -11,14 +11,34 @@
  *
  * `frame` counts a recorder instance's BATCH frames from 1 and is what an ACK names; `firstSeq` is the ordinal of
  * the payload's first event in that instance, from 1; `clientMs` is milliseconds since HELLO was sent.
- * HELLO, WELCOME, CREDIT, BYE and ERR carry JSON; a BATCH carries the JSON array of its events, gzipped when flagged.
+ * HELLO, WELCOME, CREDIT, BYE, ASSETS, WANT and ERR carry JSON; a BATCH carries the JSON array of its events, gzipped when flagged.
  * A payload over PAYLOAD_BYTES_MAX goes on in further frames: all but the last bear the flag `more`, each has its own
  * number, and all repeat `firstSeq` and the flags of the batch.
  *
- * By POST the same frames travel in one body, each preceded by its length (u32); so does the answer.
+ * By POST the same frames travel in one body, each preceded by its length (u32); so does the answer: WELCOME, then ACK
+ * or ERR, and SNAP where one is due. HELLO leads every request, for any collector may answer it; without a token it
+ * comes alone, so that a request that is made again cannot store events under two sessions. Only a page that goes before
+ * it was welcomed sends HELLO and batches at once, and once. There is no CREDIT: one request at a time is the window.
  *
- * Version history: 1 — first.
+ * ASSETS may come at any time after HELLO, and is answered by WANT (`asset-types.ts`). A collector that does not know
+ * it refuses it as a bad frame; so a recorder asks by a POST of its own, and a refusal costs it the assets alone.
+ *
+ * Version history: 1 — first. Optional since, and not missed where it is not understood: `draw` of HELLO, `sampleRate`
+ * of the settings; a WELCOME whose settings changed comes at once; ASSETS and WANT.
  */
+
+import type { AssetPayload, AssetRefPayload } from './asset-types.ts';
+import type {
+  ErrorPayload,
+  FormPayload,
+  NetworkPayload,
+  RecorderHealth,
+  RejectionPayload,
+  VitalPayload,
+} from './payloads.ts';
+
+export * from './asset-types.ts';
+export * from './payloads.ts';
 
 export const PROTOCOL_VERSION = 1;
 /** Path of the socket, and of POST. The write key stands in HELLO, never in the address. */
@@ -29,11 +49,13 @@ export const FrameType = {
   batch: 0x02,
   ping: 0x03,
   bye: 0x04,
+  assets: 0x05,
   welcome: 0x81,
   ack: 0x82,
   credit: 0x83,
   snap: 0x84,
   err: 0x85,
+  want: 0x86,
 } as const;
 export type FrameType = (typeof FrameType)[keyof typeof FrameType];
 
@@ -60,6 +82,8 @@ export const UNACKED_FRAMES_MAX = 8;
 export const UNACKED_BYTES_MAX = 1024 * 1024;
 /** A keepalive request's body may weigh 64 KiB in all, headers not counted: we stay under it. */
 export const POST_BYTES_MAX = 60 * 1000;
+/** Any other request's body; the collector takes 1 MiB. */
+export const STANDING_POST_BYTES_MAX = 512 * 1024;
 /** A session ends after this long without an event, and in any case after SESSION_MAX_MS. */
 export const SESSION_IDLE_MS = 30 * 60_000;
 export const SESSION_MAX_MS = 24 * 3600_000;
@@ -91,6 +115,8 @@ export interface Hello {
   /** The page's address without query values. */
   url: string;
   recorder: string;
+  /** Drawn once a session, [0, 1): it is recorded where this is below the sample rate. */
+  draw?: number;
 }
 export interface Welcome {
   /** UUIDv7 whose time is the session's start by the collector's clock. */
@@ -105,6 +131,8 @@ export interface Welcome {
 export interface RecorderSettings {
   /** false: stop and record nothing (the kill switch). */
   record: boolean;
+  /** Share of new sessions that the project wants, 0 to 1. Absent: all. */
+  sampleRate?: number;
 }
 export interface Credit {
   frames: number;
@@ -298,35 +326,53 @@ export interface CustomPayloads {
     screen: [number, number];
     referrer: string;
     recorder: string;
+    /** A random first-party id, by the option `visitorId`. */
+    visitor?: string | undefined;
   };
   /** The first page of a load, and every change of address by the History API, a hash or the back button. URLs without query values. */
   navigation: { kind: 'load' | 'push' | 'replace' | 'pop' | 'hash'; url: string; title: string };
   /** A press and release on one target, also where the control is disabled and the browser fires no `click`. */
   click: ClickPayload;
-  /** Clicks that follow each other on one target: the RAGE_CLICKS_MIN-th and each later one, within RAGE_GAP_MS of the one before. */
+  /** Clicks that follow each other on one target: see SIGNAL_DEFINITIONS. `count`: how many in a row so far. */
   rage: ClickPayload & { count: number };
+  /** Nothing came of the click: see SIGNAL_DEFINITIONS. Told `ms` after it. */
+  dead: ClickPayload & { ms: number };
   visibility: { visible: boolean };
-  error: { message: string; source: string; line: number; column: number };
-  /** What the site itself reports; recorded as given, for the site knows what it says. */
+  error: ErrorPayload;
+  unhandledrejection: RejectionPayload;
+  'web-vital': VitalPayload;
+  network: NetworkPayload;
+  form: FormPayload;
+  console: { level: string; text: string };
+  recorder_health: RecorderHealth;
+  /** What the site itself reports, but for what is personal by its form (e-mail, card …) or by its key. */
   track: { name: string; props: Record<string, unknown> };
+  /** Of the page's `nodes` at most `nodesMax` are in the recording: it is too large, or went before all was told. */
+  truncated: { nodes: number; nodesMax: number };
   /** The site's own id of the visitor. */
   identify: { visitor: string };
+  /** What the recorder had to drop since the gap before: the numbers of these events are missing. `bytes` as encoded. */
+  gap: { events: number; bytes: number; reason: 'buffer_full' | 'batch_too_large' };
+  asset: AssetPayload;
+  asset_ref: AssetRefPayload;
+  /** How a canvas looked: `image` is a data URL, of at most CANVAS_BYTES_MAX once decoded, `scale` its size by that of the canvas. */
+  canvas: { id: number; image: string; scale: number };
 }
 export interface ClickPayload {
   /** rrweb's node id of the target. */
   id: number;
-  /** CSS path of at most 5 steps, shortest that is unique in the document. */
+  /** CSS path of at most 5 steps, shortest that is unique; after ` >>> ` it goes on inside a shadow root or frame. */
   selector: string;
   tag: string;
   role: string;
   /** Accessible text, at most 80 characters; of a control that takes text never its value. */
   text: string;
   disabled: boolean;
+  /** CSS pixels in the viewport of the page, also for clicks in its frames. */
   x: number;
   y: number;
 }
-export const RAGE_CLICKS_MIN = 3;
-export const RAGE_GAP_MS = 300;
+export const CANVAS_BYTES_MAX = 100_000;
 export type CustomTag = keyof CustomPayloads;
 
 /** Every masked value is this text, whatever its length was. */

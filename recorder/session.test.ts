@@ -27,11 +27,47 @@ test('the next page of the tab goes on with the session, one of another key does
   storage();
   const first = new SessionKeeper('wk_a', 0);
   expect(first.token).toBeUndefined();
-  first.welcome('token', 1000);
-  expect(new SessionKeeper('wk_a', 2000).token).toBe('token');
+  first.welcome('token', 1000, true);
+  first.hold(false);
+  const second = new SessionKeeper('wk_a', 2000);
+  expect([second.token, second.isPost]).toEqual(['token', true]);
+  second.hold(false);
   expect(new SessionKeeper('wk_b', 2000).token).toBeUndefined();
-  expect(new SessionKeeper('wk_a', 1001 + SESSION_IDLE_MS).token).toBeUndefined();
+  expect(new SessionKeeper('wk_a', 2001 + SESSION_IDLE_MS).token).toBeUndefined();
   expect(new SessionKeeper('wk_a', 2000).token).toBeUndefined();
+});
+
+test('a session that another page still holds is left to it, also after a renewed token', () => {
+  storage();
+  const original = new SessionKeeper('wk_a', 0);
+  original.welcome('token', 1000);
+  const copy = new SessionKeeper('wk_a', 2000);
+  expect(copy.token).toBeUndefined();
+  expect(original.token).toBe('token');
+});
+
+test('whether a session is recorded is drawn once, holds over reloads, and anew for the next session', () => {
+  storage();
+  const draws = [0.4, 0.6, 0.2];
+  vi.spyOn(Math, 'random').mockImplementation(() => draws.shift()!);
+  const reload = (nowMs: number): SessionKeeper => {
+    const keeper = new SessionKeeper('wk_a', nowMs);
+    keeper.hold(false);
+    return keeper;
+  };
+  expect(reload(0).sample(0.5)).toBe(true);
+  draws.unshift(-1);
+  expect(reload(1).draw).toBe(0.4);
+  expect(reload(2).sample(0.4)).toBe(false);
+  // Refused once, it is not taken at a higher rate either.
+  draws.unshift(-1, -1);
+  expect(reload(3).sample(1)).toBe(false);
+  const next = reload(4 + SESSION_IDLE_MS + 60_000);
+  expect(next.draw).not.toBe(1);
+  next.welcome('token', 5 + SESSION_IDLE_MS + 60_000);
+  // Welcomed once, it is recorded to its end.
+  expect(next.sample(0)).toBe(true);
+  vi.restoreAllMocks();
 });
 
 test('activity keeps a session alive, a renewed token does not lengthen it', () => {

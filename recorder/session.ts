@@ -1,71 +1,130 @@
 import { SESSION_IDLE_MS, SESSION_MAX_MS } from './protocol.ts';
 
 export interface StoredSession {
-  token: string;
+  /** Once welcomed. */
+  token?: string;
+  /** Whether the session is recorded: when this is below the sample rate. 1: it is not. */
+  draw: number;
   startedMs: number;
   /** When the last event was recorded, by the visitor's clock. */
   activeMs: number;
+  /** A page holds it. */
+  live?: boolean;
+  /** No socket could be had. */
+  post?: boolean;
 }
 
 /** A clock that was set back counts as the end, too. Pure. */
-export function isSessionOver({ startedMs, activeMs }: StoredSession, nowMs: number): boolean {
+export function isSessionOver(
+  { startedMs, activeMs }: Pick<StoredSession, 'startedMs' | 'activeMs'>,
+  nowMs: number,
+): boolean {
   const idleMs = nowMs - activeMs;
   const ageMs = nowMs - startedMs;
   return idleMs > SESSION_IDLE_MS || ageMs > SESSION_MAX_MS || ageMs < 0;
 }
 
-/** The tab's session: kept over reloads in sessionStorage, or in memory alone where the page may not use it. */
+/**
+ * The tab's session: kept over reloads in sessionStorage, or in memory alone where the page may not use it.
+ *
+ * A duplicated tab begins with a copy of the storage. A page gives its session back when it goes, so one that is found
+ * held belongs to the tab that this one was made from (or to a page that crashed), and a new one is begun.
+ */
 export class SessionKeeper {
   readonly #name: string;
-  #held: StoredSession | undefined;
+  #held: StoredSession;
 
   constructor(key: string, nowMs: number) {
-    this.#name = `mutoscope.${key}`;
+    this.#name = nameOf(key);
+    this.#held = begin(nowMs);
     try {
-      this.#held = readStored(JSON.parse(sessionStorage.getItem(this.#name) ?? 'null'));
+      const stored = readStored(JSON.parse(sessionStorage.getItem(this.#name) ?? 'null'));
+      if (stored && !stored.live && !isSessionOver(stored, nowMs))
+        this.#held = { ...stored, activeMs: nowMs };
     } catch {
       // No storage, or another's value in it.
     }
-    if (this.#held && isSessionOver(this.#held, nowMs)) this.forget();
+    this.hold(true);
   }
 
   get token(): string | undefined {
-    return this.#held?.token;
+    return this.#held.token;
+  }
+  get draw(): number {
+    return this.#held.draw;
+  }
+  get isPost(): boolean {
+    return !!this.#held.post;
+  }
+
+  /** Whether it is recorded at this rate. What was once welcomed is recorded to its end; what is refused never. */
+  sample(rate: number): boolean {
+    if (this.#held.token !== undefined || this.#held.draw < rate) return true;
+    this.#held.draw = 1;
+    this.save();
+    return false;
   }
 
   /** Takes the token of a WELCOME, which may renew the one held. */
-  welcome(token: string, nowMs: number): void {
-    const startedMs = this.#held?.startedMs ?? nowMs;
-    this.#held = { token, startedMs, activeMs: nowMs };
+  welcome(token: string, nowMs: number, isPost = false): void {
+    Object.assign(this.#held, { token, activeMs: nowMs, post: isPost });
     this.save();
   }
 
   /** @returns false when the session is over: this activity belongs to a new one */
   touch(nowMs: number): boolean {
-    if (!this.#held) return true;
-    if (isSessionOver(this.#held, nowMs)) return false;
+    if (this.#held.token !== undefined && isSessionOver(this.#held, nowMs)) return false;
     this.#held.activeMs = nowMs;
     return true;
   }
 
+  /** The page has it from now on, or gives it back for the next page of the tab. */
+  hold(live: boolean): void {
+    this.#held.live = live;
+    this.save();
+  }
+
   save(): void {
     try {
-      if (this.#held) sessionStorage.setItem(this.#name, JSON.stringify(this.#held));
-      else sessionStorage.removeItem(this.#name);
+      sessionStorage.setItem(this.#name, JSON.stringify(this.#held));
     } catch {
       // Full or forbidden: the session then ends with the page.
     }
   }
 
-  forget(): void {
-    this.#held = undefined;
+  /** Begins another. */
+  forget(nowMs: number): void {
+    this.#held = { ...begin(nowMs), live: this.#held.live };
     this.save();
   }
 }
 
+const nameOf = (key: string): string => `mutoscope.${key}`;
+
+/** Leaves no trace of the tab's session. */
+export function eraseSession(key: string): void {
+  try {
+    sessionStorage.removeItem(nameOf(key));
+  } catch {
+    // Forbidden: then there is none.
+  }
+}
+
+const begin = (nowMs: number): StoredSession => ({ draw: Math.random(), startedMs: nowMs, activeMs: nowMs });
+
 function readStored(value: unknown): StoredSession | undefined {
-  const { token, startedMs, activeMs } = (value ?? {}) as Partial<Record<keyof StoredSession, unknown>>;
-  return typeof token === 'string' && typeof startedMs === 'number' && typeof activeMs === 'number'
-    ? { token, startedMs, activeMs }
+  const { token, draw = 0, ...rest } = (value ?? {}) as Partial<StoredSession>;
+  return typeof draw + typeof rest.startedMs + typeof rest.activeMs === 'numbernumbernumber' &&
+    /string|undefined/.test(typeof token)
+    ? ({ token, draw, ...rest } as StoredSession)
     : undefined;
+}
+
+/** 22 characters of [A-Za-z0-9_-]: 128 bits. */
+export function randomId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return btoa(String.fromCharCode(...bytes))
+    .replace(/=+$/, '')
+    .replaceAll('+', '-')
+    .replaceAll('/', '_');
 }

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { gunzipSync } from 'node:zlib';
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { extname, join } from 'node:path';
 import { WebSocketServer, type WebSocket } from 'ws';
 import {
   decodeFrame,
@@ -18,6 +18,7 @@ import {
   type Credit,
   type Frame,
   type Hello,
+  type RecorderSettings,
   type WireError,
 } from './protocol.ts';
 
@@ -28,6 +29,12 @@ export interface StoredEvent {
   timestamp: number;
   seq: number;
 }
+const TYPES: Record<string, string> = {
+  '.css': 'text/css',
+  '.html': 'text/html',
+  '.png': 'image/png',
+  '.svg': 'image/svg+xml',
+};
 interface Instance {
   session: string;
   hello: Hello;
@@ -48,7 +55,15 @@ export class TestCollector {
   acks = true;
   /** false: frames are neither kept nor acked. */
   keeps = true;
-  settings = { record: true };
+  settings: RecorderSettings = { record: true };
+  /** false: HELLO gets no answer, but where batches came with it. */
+  welcomes = true;
+  /** Whether the connection is cut instead of answering a POST that was taken in. */
+  postLoss: () => boolean = () => false;
+  /** Further frames of each answer to a POST. */
+  postFrames: Uint8Array[] = [];
+  /** Answers a POST as something that stands before a collector would. */
+  intercept: (response: ServerResponse) => boolean = () => false;
   /** Answers a HELLO with an error instead of WELCOME. */
   refuse: (hello: Hello) => WireError | undefined = () => undefined;
   /** HTML by path. */
@@ -81,6 +96,9 @@ export class TestCollector {
   /** Breaks every connection without a word. */
   cut(): void {
     for (const socket of this.sockets) socket.terminate();
+  }
+  get socketCount(): number {
+    return this.sockets.size;
   }
   broadcast(bytes: Uint8Array): void {
     for (const socket of this.sockets) socket.send(bytes);
@@ -129,6 +147,7 @@ export class TestCollector {
     socket.on('message', (data: Buffer) => {
       const frame = decodeFrame(new Uint8Array(data));
       if (frame.type === FrameType.hello) {
+        if (!this.welcomes) return;
         const answer = this.welcome(decodeJsonPayload(frame) as Hello);
         socket.send(answer.bytes);
         instance = answer.instance;
@@ -180,16 +199,20 @@ export class TestCollector {
       for await (const chunk of request) chunks.push(chunk as Buffer);
       const [hello, ...batches] = decodeFrames(new Uint8Array(Buffer.concat(chunks)));
       this.posts++;
+      if (this.intercept(response) || (!this.welcomes && !batches.length)) return;
       const { bytes, instance } = this.welcome(decodeJsonPayload(hello!) as Hello);
-      if (this.keeps && instance) for (const frame of batches) this.store(instance, frame);
-      const ack = encodeFrame({ type: FrameType.ack, frame: (instance?.frames.length ?? 1) - 1 });
-      return void response.end(encodeFrames([bytes, ack]));
+      if (!this.settings.record || !instance) return void response.end(encodeFrames([bytes]));
+      if (this.keeps) for (const frame of batches) this.store(instance, frame);
+      if (this.postLoss()) return void response.destroy();
+      const ack = encodeFrame({ type: FrameType.ack, frame: instance.frames.length - 1 });
+      return void response.end(encodeFrames([bytes, ack, ...this.postFrames]));
     }
     const page = this.pages.get(pathname);
     if (page !== undefined) return void response.setHeader('content-type', 'text/html').end(page);
     try {
       const file = await readFile(join(this.assetsDir, pathname.replace(/^\/r\//, '')));
-      response.setHeader('content-type', 'text/javascript').end(file);
+      response.setHeader('access-control-allow-origin', '*');
+      response.setHeader('content-type', TYPES[extname(pathname)] ?? 'text/javascript').end(file);
     } catch {
       response.writeHead(404).end();
     }

@@ -164,13 +164,13 @@ describe.skipIf(!chromium)('the transport in Chromium', () => {
     await flush(page);
     collector.credit({ frames: 0, bytes: 0 });
     // Frames are read in order: the snapshot shows that CREDIT was.
-    const before = (await page.evaluate(() => window.mutoscope.status())).eventsRecorded;
     collector.broadcast(encodeFrame({ type: FrameType.snap }));
-    await page.waitForFunction((count) => window.mutoscope.status().eventsRecorded >= count + 2, before);
+    await page.waitForFunction(() => window.mutoscope.status().bytesBuffered > 0);
+    const before = collector.events().length;
     await page.evaluate(track(1, 3));
     await page.evaluate(() => void window.mutoscope.flush());
     await page.waitForFunction(() => window.mutoscope.status().bytesBuffered > 0);
-    expect(collector.events().length).toBe(before);
+    expect(collector.events().length).toBeLessThanOrEqual(before);
     expect(collector.custom('track')).toEqual([]);
     collector.credit({ frames: 8, bytes: 1e6 });
     await flush(page);
@@ -287,7 +287,7 @@ describe.skipIf(!chromium)('the transport in Chromium', () => {
   test('calls made before the core is there are recorded, and one that cannot be is refused without harm', async () => {
     const collector = await bench.collector(
       '<p>hello</p>',
-      `<script>(window.mutoscope ??= { q: [], track(...a) { this.q.push(a) } }).track('early', { n: 1 })</script>`,
+      `<script>(window.mutoscope ??= { q: [], track(...a) { this.q.push(['track', ...a]) } }).track('early', { n: 1 })</script>`,
     );
     const page = await bench.page(collector);
     await recording(page);

@@ -1,156 +1,270 @@
+import { backoffMs } from './backoff.ts';
 import type { ClosedBatch } from './batcher.ts';
-import { encodeGzip, encodeRaw } from './compress.ts';
+import { Encoder, encodeRaw } from './compress.ts';
 import { Outbox, type Batch } from './outbox.ts';
+import { postFrames, type PostError } from './post.ts';
 import {
   BATCH_BYTES_MAX,
   decodeFrame,
-  decodeFrames,
   decodeJsonPayload,
-  encodeFrames,
-  encodeJsonFrame,
   encodeFrame,
+  encodeJsonFrame,
   FrameType,
   POST_BYTES_MAX,
   PROTOCOL_VERSION,
   RR1_PATH,
+  STANDING_POST_BYTES_MAX,
   type Credit,
+  type CustomPayloads,
   type Frame,
   type Hello,
   type Welcome,
   type WireError,
   type WireErrorCode,
 } from './protocol.ts';
+import type { TransportOptions } from './transport-options.ts';
 
 /** Beyond this, unsent incremental batches are dropped and a new full snapshot taken. */
 export const BUFFER_BYTES_MAX = 5 * 1000 * 1000;
-const PING_INTERVAL_MS = 30_000;
+const PING_INTERVAL_MS = 20_000;
+/** A socket that is silent from one PING to the next is dead; unless it carries more than this, and so on. */
+const PING_INTERVAL_BYTES = 200 * 1000;
 /** Of a socket that neither opens nor is welcomed. */
-const CONNECT_TIMEOUT_MS = 15_000;
-const BACKOFF_MIN_MS = 500;
-const BACKOFF_MAX_MS = 30_000;
+const CONNECT_TIMEOUT_MS = 8_000;
+/** So many sockets in a row that were not welcomed, a silent one counting twice, and batches go by POST. */
+const SOCKET_MISSES_MAX = 2;
+/** Then a socket is tried again: after this, twice this, and so on up to an hour. */
+const PROBE_MIN_MS = 30_000;
+const PROBE_MAX_MS = 3600_000;
 /** The errors that a new connection heals although they bear no retryAfterMs. */
 const HEALED_BY_RECONNECT: WireErrorCode[] = ['frame_gap', 'idle', 'credit_exceeded', 'hello_required'];
 
-export interface TransportOptions {
-  /** The collector's base address, `https://…`. */
-  url: string;
-  hello(): Omit<Hello, 'version' | 'nowMs'>;
-  onWelcome(welcome: Welcome): void;
-  /** The player or a drop needs a full snapshot. */
-  onSnapshotWanted(): void;
-  /** The session's token is refused: the next HELLO shall go without it. */
-  onSessionLost(): void;
-  /** The numbers used so far are of no use any more: go on as a new instance. */
-  onVoid(): void;
-  /** Turned away for good. */
-  onRefused(code: string): void;
-  onError(code: string): void;
-}
-
-/** Exponential with jitter: between half and all of 0.5, 1, 2 … 30 s. Pure but for the random number given. */
-export function backoffMs(attempt: number, random: number): number {
-  return Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** attempt) * (0.5 + random / 2);
-}
-
 /**
- * Brings one recorder instance's batches to the collector: over a WebSocket that is opened again when it closes, and
- * by one keepalive POST when the page goes.
+ * Brings one recorder instance's batches to the collector: over a WebSocket that is opened again when it closes; where
+ * none can be had, by POST, while a socket is tried now and then; and by keepalive POST when the page goes.
  */
 export class Transport {
   readonly outbox = new Outbox();
   state: 'connecting' | 'recording' | 'offline' | 'stopped' = 'offline';
+  isPost: boolean;
+  eventsDropped = 0;
+  /** Frames with their headers, also when sent again. */
+  bytesSent = 0;
+  /** Times that the collector answered a connection. */
+  welcomes = 0;
   readonly #options: TransportOptions;
   readonly #startedMs = Date.now();
   #socket: WebSocket | undefined;
+  /** PINGs since anything was heard. */
+  #silent = 0;
+  /** A request is under way that is not a farewell. */
+  #isPosting = false;
+  /** A farewell went without a token: under which session its events are, only its answer can tell. */
+  #isLoose = false;
+  #misses = 0;
+  #probes = 0;
   #attempt = 0;
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
+  #probeTimer: ReturnType<typeof setTimeout> | undefined;
   #pingTimer: ReturnType<typeof setInterval> | undefined;
-  /** Batches to encode, in order. The first one may be at work; who takes it away makes that work void. */
-  #encoding: (ClosedBatch | Batch)[] = [];
-  #isEncoding = false;
+  readonly #encoder = new Encoder(
+    (batch) => this.#encoded(batch),
+    () => this.#settle(),
+  );
   #waiters: (() => void)[] = [];
   /** Bytes of keepalive requests under way, which share one bound. */
-  #postBytes = 0;
+  #farewellBytes = 0;
+  #gap: CustomPayloads['gap'] | undefined;
 
   constructor(options: TransportOptions) {
     this.#options = options;
+    this.isPost = options.isPost;
   }
 
+  get #isAdmitting(): boolean {
+    return this.state === 'connecting';
+  }
+  get #isOn(): boolean {
+    return this.state === 'recording';
+  }
   get bytesBuffered(): number {
-    return this.#encoding.reduce((sum, batch) => sum + sizeOf(batch), this.outbox.bytes);
+    return this.#encoder.bytes + this.outbox.bytes;
   }
 
   send(batch: ClosedBatch | Batch): void {
-    this.#encoding.push(batch);
-    if (!this.#isEncoding) void this.#encode();
+    this.#encoder.add(batch);
   }
 
   connect(): void {
-    if (this.#socket || this.state === 'stopped') return;
+    if (this.state !== 'offline') return;
     clearTimeout(this.#retryTimer);
+    if (this.#isLoose) return this.#options.onVoid();
     this.state = 'connecting';
-    let socket: WebSocket;
+    if (!this.isPost) return this.#open();
+    this.#probe();
+    void this.#post();
+  }
+
+  #open(): void {
+    if (this.#socket || this.state === 'stopped') return;
+    let socket: WebSocket | undefined;
+    let isWelcomed = false;
+    let ackedFrame: number;
+    const drop = (misses: number): void => {
+      clearTimeout(timeout);
+      socket?.close();
+      if (this.#socket !== socket) return;
+      this.#missed(isWelcomed ? 0 : misses);
+    };
+    const timeout = setTimeout(() => drop(SOCKET_MISSES_MAX), CONNECT_TIMEOUT_MS);
     try {
-      socket = new WebSocket(this.#options.url.replace(/^http/, 'ws') + RR1_PATH);
+      this.#socket = socket = new WebSocket(this.#options.url.replace(/^http/, 'ws') + RR1_PATH);
     } catch (error) {
       this.#options.onError(`socket_refused: ${String(error)}`);
-      return this.#retry();
+      return drop(SOCKET_MISSES_MAX);
     }
-    this.#socket = socket;
     socket.binaryType = 'arraybuffer';
-    const timeout = setTimeout(() => socket.close(), CONNECT_TIMEOUT_MS);
-    socket.onopen = () => socket.send(this.#encodeHello());
+    socket.onopen = () => {
+      ({ ackedFrame } = this.outbox);
+      socket.send(this.#encodeHello());
+    };
     socket.onmessage = ({ data }) => {
-      clearTimeout(timeout);
       if (this.#socket !== socket) return;
+      this.#silent = 0;
       try {
-        this.#receive(decodeFrame(new Uint8Array(data as ArrayBuffer)));
+        const frame = decodeFrame(new Uint8Array(data as ArrayBuffer));
+        const isFirst = !isWelcomed;
+        if (frame.type === FrameType.welcome) {
+          // What POST had acked since HELLO, this connection would still wait for.
+          if (isFirst && this.outbox.ackedFrame !== ackedFrame) return drop(1);
+          clearTimeout(timeout);
+          isWelcomed = true;
+          this.#misses = this.#probes = 0;
+          if (isFirst) this.isPost = false;
+        } else if (this.isPost) return drop(1);
+        this.#receive(frame, isFirst);
       } catch (error) {
         this.#options.onError(`bad_frame: ${String(error)}`);
-        socket.close();
+        drop(1);
       }
     };
-    socket.onclose = () => {
-      clearTimeout(timeout);
-      if (this.#socket !== socket) return;
-      this.#disconnect();
-      this.#retry();
-    };
-    this.#pingTimer = setInterval(() => this.#ping(), PING_INTERVAL_MS);
+    socket.onerror = socket.onclose = () => drop(1);
+    this.#pingTimer = setInterval(() => {
+      if (!isWelcomed) return;
+      const { isHeld, bytesUnacked } = this.outbox;
+      if (!isHeld && ++this.#silent > 1 + bytesUnacked / PING_INTERVAL_BYTES) return drop(0);
+      this.#write(encodeFrame({ type: FrameType.ping, clientMs: this.#clientMs }));
+    }, PING_INTERVAL_MS);
+  }
+
+  /** The socket is gone, or could not be had. */
+  #missed(misses: number): void {
+    if (this.isPost) {
+      this.#closeSocket();
+      return this.#probe();
+    }
+    this.#disconnect();
+    this.#misses += misses;
+    if (this.#misses < SOCKET_MISSES_MAX) return this.#retry();
+    this.isPost = true;
+    this.connect();
+  }
+
+  #probe(): void {
+    clearTimeout(this.#probeTimer);
+    const waitMs = Math.min(PROBE_MAX_MS, PROBE_MIN_MS * 2 ** this.#probes++);
+    this.#probeTimer = setTimeout(() => this.isPost && this.#open(), waitMs);
+  }
+
+  /** Request by request, until nothing is left. The socket may take over at any moment. */
+  async #post(): Promise<void> {
+    if (this.#isPosting) return;
+    this.#isPosting = true;
+    try {
+      while (this.isPost && (this.#isAdmitting || this.#isOn)) {
+        const hello = this.#encodeHello();
+        const room =
+          this.#options.hello().token === undefined ? 0 : STANDING_POST_BYTES_MAX - hello.length - 4;
+        const frames = this.outbox.forPost(room, this.#clientMs);
+        if (!frames.length && this.#isOn) break;
+        const { ackedFrame } = this.outbox;
+        const answer = await this.#postFrames([hello, ...frames]);
+        if (!this.isPost) break;
+        // A farewell was faster: this answer is of before.
+        if (this.outbox.ackedFrame !== ackedFrame) continue;
+        for (const frame of answer) this.#receive(frame, true);
+        if (this.#isAdmitting || (frames.length && this.outbox.ackedFrame === ackedFrame && this.#isOn))
+          throw new Error('no ack');
+      }
+    } catch (error) {
+      this.#options.onError(`post_failed: ${String(error)}`);
+      // A collector that is down refuses both: next time a socket is asked first.
+      if (this.isPost && this.state !== 'offline') {
+        this.isPost = false;
+        this.#misses = SOCKET_MISSES_MAX - 1;
+        this.#disconnect();
+        this.#retry((error as PostError).retryAfterMs);
+      }
+    }
+    this.#isPosting = false;
   }
 
   /** Resolves when all that was sent so far is acked, or nothing more will be. */
   async drained(): Promise<void> {
-    if (this.state === 'stopped' || (this.outbox.isEmpty && !this.#encoding.length)) return;
+    if (this.state === 'stopped' || (this.outbox.isEmpty && this.#encoder.isEmpty)) return;
     await new Promise<void>((resolve) => this.#waiters.push(resolve));
   }
 
   /**
    * The page is hidden or goes away: no time to compress, no time to wait. What an open socket takes goes there; the
-   * rest, and at the end everything unacked once more, by POST, for a socket may be cut with its page. The collector
-   * knows the frames by their numbers.
+   * rest, and at the end all that is unacked once more, by POST, for a socket may be cut with its page.
    */
   farewell(isEnd: boolean): void {
     if (this.state === 'stopped') return;
-    const rawBytes = this.#encoding.reduce((sum, batch) => sum + sizeOf(batch), 0);
-    if (isEnd || rawBytes <= POST_BYTES_MAX)
-      for (const batch of this.#encoding.splice(0)) this.#enqueue('json' in batch ? encodeRaw(batch) : batch);
-    this.#pump();
-    if (isEnd || !this.outbox.isSent) this.#post();
-    if (!isEnd) return;
+    if (isEnd || this.#encoder.bytes <= POST_BYTES_MAX)
+      for (const batch of this.#encoder.take()) this.#enqueue('json' in batch ? encodeRaw(batch) : batch);
+    if (!this.isPost) this.#pump();
+    this.#sayFarewell(isEnd);
     // A page with an open socket is not kept for the back button.
-    clearTimeout(this.#retryTimer);
-    this.#disconnect(true);
+    if (isEnd) this.#disconnect();
+  }
+
+  #sayFarewell(isEnd: boolean): void {
+    const hello = this.#encodeHello();
+    const isLoose = this.#options.hello().token === undefined;
+    // Hidden before it is welcomed, the page may still be.
+    if (!isEnd && (isLoose || this.outbox.isSent)) return;
+    const room = POST_BYTES_MAX - this.#farewellBytes - hello.length - 4;
+    const frames = this.outbox.forPost(room, this.#clientMs, true);
+    if (!frames.length) return;
+    this.#isLoose ||= isLoose;
+    const bytes = frames.reduce((sum, frame) => sum + 4 + frame.length, hello.length + 4);
+    this.#farewellBytes += bytes;
+    this.#postFrames([hello, ...frames], true)
+      .then((answer) => this.#answered(answer))
+      .catch((error: unknown) => this.#options.onError(`post_failed: ${String(error)}`))
+      .finally(() => (this.#farewellBytes -= bytes));
+  }
+
+  /** On an open socket its own acks count: its frames must follow each other without a gap. */
+  #answered(answer: Frame[]): void {
+    if (this.state === 'stopped') return;
+    for (const frame of answer) {
+      if (frame.type === FrameType.welcome) {
+        this.#isLoose = false;
+        this.#options.onWelcome(decodeJsonPayload(frame) as Welcome);
+      }
+      if (frame.type === FrameType.ack && !this.#socket) this.outbox.ack(frame.frame);
+    }
+    this.#settle();
   }
 
   /** No more is sent. @returns what was never sent, in order */
   retire(): (ClosedBatch | Batch)[] {
-    const carried = [...this.outbox.carry(), ...this.#encoding.splice(0)];
-    if (this.state === 'recording')
-      this.#write(encodeJsonFrame(FrameType.bye, this.outbox.last, { clientMs: this.#clientMs }));
+    const carried = [...this.outbox.carry(), ...this.#encoder.take()];
+    this.#write(encodeJsonFrame(FrameType.bye, this.outbox.last, { clientMs: this.#clientMs }));
+    this.#disconnect();
     this.state = 'stopped';
-    clearTimeout(this.#retryTimer);
-    this.#disconnect(true);
     this.#settle();
     return carried;
   }
@@ -168,45 +282,44 @@ export class Transport {
     } satisfies Hello);
   }
 
-  async #encode(): Promise<void> {
-    this.#isEncoding = true;
-    for (let head = this.#encoding[0]; head; head = this.#encoding[0]) {
-      let batch: Batch | undefined;
-      try {
-        batch = 'json' in head ? await encodeGzip(head) : head;
-      } catch {
-        batch = encodeRaw(head as ClosedBatch);
-      }
-      // The farewell took it.
-      if (this.#encoding[0] !== head) continue;
-      this.#encoding.shift();
-      this.#enqueue(batch);
-      if (this.outbox.trim(BUFFER_BYTES_MAX)) {
-        this.#options.onError('buffer_full');
-        this.#options.onSnapshotWanted();
-      }
-      this.#pump();
+  #encoded(batch: Batch): void {
+    this.#enqueue(batch);
+    const lost = this.outbox.trim(BUFFER_BYTES_MAX);
+    if (lost) {
+      this.#lose(lost.events, lost.bytes, 'buffer_full');
+      this.#options.onSnapshotWanted();
     }
-    this.#isEncoding = false;
-    this.#settle();
+    this.#pump();
   }
 
   /** A page too large for the collector cannot be recorded: its events are then a gap. */
   #enqueue(batch: Batch): void {
-    if (batch.payload.length <= BATCH_BYTES_MAX) return this.outbox.enqueue(batch);
+    const { length } = batch.payload;
+    if (length <= BATCH_BYTES_MAX) return this.outbox.enqueue(batch);
     this.outbox.skip(batch.events);
-    this.#options.onError(`batch_too_large: ${batch.payload.length} bytes`);
+    this.#lose(batch.events, length, 'batch_too_large');
   }
 
-  #receive(frame: Frame): void {
+  #lose(events: number, bytes: number, reason: CustomPayloads['gap']['reason']): void {
+    this.eventsDropped += events;
+    this.#gap = { events: events + (this.#gap?.events ?? 0), bytes: bytes + (this.#gap?.bytes ?? 0), reason };
+    this.#options.onError(reason);
+  }
+
+  /** `isFirst`: of a connection, or in an answer. */
+  #receive(frame: Frame, isFirst: boolean): void {
     switch (frame.type) {
       case FrameType.welcome:
-        return this.#welcome(decodeJsonPayload(frame) as Welcome);
-      case FrameType.ack:
+        return this.#welcome(decodeJsonPayload(frame) as Welcome, isFirst);
+      case FrameType.ack: {
         this.#attempt = 0;
         this.outbox.ack(frame.frame);
+        const gap = this.#gap;
+        this.#gap = undefined;
+        if (gap) this.#options.onGap(gap);
         this.#settle();
         return this.#pump();
+      }
       case FrameType.credit:
         this.outbox.setCredit(decodeJsonPayload(frame) as Credit);
         return this.#pump();
@@ -217,11 +330,12 @@ export class Transport {
     }
   }
 
-  #welcome(welcome: Welcome): void {
+  #welcome(welcome: Welcome, isFirst: boolean): void {
     this.#options.onWelcome(welcome);
-    // A later one on the same connection renews the token, no more; and who heard it may have stopped us.
-    if (this.state !== 'connecting') return;
+    // A later one on the same connection tells token and settings, no more; and who heard it may have stopped us.
+    if (!isFirst || this.state === 'stopped' || this.state === 'offline') return;
     this.state = 'recording';
+    this.welcomes++;
     if (!this.outbox.welcome(welcome.lastFrame)) return this.#options.onVoid();
     this.#settle();
     this.#pump();
@@ -235,73 +349,52 @@ export class Transport {
       if (this.outbox.ackedFrame > 0) return this.#options.onVoid();
     } else if (retryAfterMs === undefined && !HEALED_BY_RECONNECT.includes(code))
       return this.#options.onRefused(code);
-    this.#disconnect(true);
+    this.#disconnect();
     this.#retry(retryAfterMs);
   }
 
   #retry(afterMs?: number): void {
     if (this.state === 'stopped') return;
-    this.state = 'offline';
     clearTimeout(this.#retryTimer);
     const waitMs = Math.max(afterMs ?? 0, backoffMs(this.#attempt++, Math.random()));
     this.#retryTimer = setTimeout(() => this.connect(), waitMs);
   }
 
-  #disconnect(close = false): void {
+  #closeSocket(): void {
     clearInterval(this.#pingTimer);
     const socket = this.#socket;
     this.#socket = undefined;
+    socket?.close(1000);
+  }
+
+  #disconnect(): void {
+    clearTimeout(this.#retryTimer);
+    clearTimeout(this.#probeTimer);
+    this.#closeSocket();
     this.outbox.disconnected();
     if (this.state !== 'stopped') this.state = 'offline';
-    if (close) socket?.close(1000);
   }
 
   #pump(): void {
-    if (this.state !== 'recording') return;
+    if (!this.#isOn) return;
+    if (this.isPost) return void this.#post();
     for (let bytes = this.outbox.next(this.#clientMs); bytes; bytes = this.outbox.next(this.#clientMs))
       this.#write(bytes);
   }
 
-  #ping(): void {
-    if (this.state === 'recording')
-      this.#write(encodeFrame({ type: FrameType.ping, clientMs: this.#clientMs }));
-  }
-
   #write(bytes: Uint8Array<ArrayBuffer>): void {
-    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(bytes);
+    if (!this.#isOn || this.#socket?.readyState !== WebSocket.OPEN) return;
+    this.#socket.send(bytes);
+    this.bytesSent += bytes.length;
   }
 
-  #post(): void {
-    const hello = this.#encodeHello();
-    const frames = this.outbox.forPost(POST_BYTES_MAX - this.#postBytes - hello.length - 4, this.#clientMs);
-    if (!frames.length) return;
-    const body = encodeFrames([hello, ...frames]);
-    this.#postBytes += body.length;
-    fetch(this.#options.url + RR1_PATH, {
-      method: 'POST',
-      keepalive: true,
-      credentials: 'omit',
-      headers: { 'content-type': 'text/plain' },
-      body,
-    })
-      .then((response) => response.arrayBuffer())
-      .then((answer) => this.#posted(decodeFrames(new Uint8Array(answer))))
-      .catch((error: unknown) => this.#options.onError(`post_failed: ${String(error)}`))
-      .finally(() => (this.#postBytes -= body.length));
-  }
-
-  /** On an open socket its own acks count: its frames must follow each other without a gap. */
-  #posted(answer: Frame[]): void {
-    if (this.#socket || this.state === 'stopped') return;
-    for (const frame of answer) if (frame.type === FrameType.ack) this.outbox.ack(frame.frame);
-    this.#settle();
+  #postFrames(frames: Uint8Array[], keepalive = false): Promise<Frame[]> {
+    for (const { length } of frames) this.bytesSent += length;
+    return postFrames(this.#options.url, frames, keepalive);
   }
 
   #settle(): void {
-    if (this.state !== 'stopped' && (!this.outbox.isEmpty || this.#encoding.length)) return;
+    if (this.state !== 'stopped' && !(this.outbox.isEmpty && this.#encoder.isEmpty)) return;
     for (const resolve of this.#waiters.splice(0)) resolve();
   }
 }
-
-const sizeOf = (batch: ClosedBatch | Batch): number =>
-  'json' in batch ? batch.json.length : batch.payload.length;
