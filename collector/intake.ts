@@ -6,16 +6,19 @@ import {
   FrameType,
   HEADER_BYTES,
   ProtocolError,
+  type AssetsAnswer,
   type Frame,
+  type RecorderSettings,
   type Welcome,
   type WireErrorCode,
 } from '#protocol';
 import { admit, readHello, type Admission } from './admission.ts';
 import { AppendGate } from './append-gate.ts';
+import { KnownAssets, readAssets } from './known-assets.ts';
 import { findDurableFrame, KnownFrames } from './known-frames.ts';
 import type { CollectorLimits } from './limits.ts';
 import type { CollectorMetrics } from './collector-metrics.ts';
-import type { ProjectSource } from './projects.ts';
+import { settingsOf, type ProjectSource } from './projects.ts';
 import type { Log } from './service.ts';
 import { encodeRejection } from './rejection.ts';
 import { encodeRecord, messageId, StreamError, subjectOf, type Stream } from './stream.ts';
@@ -49,6 +52,7 @@ export class Intake {
   readonly #projects: ProjectSource;
   readonly #random: () => number;
   readonly #known = new KnownFrames();
+  readonly #assets = new KnownAssets();
 
   constructor({ stream, projects, limits, metrics, now, random, onGate }: IntakeParts) {
     this.limits = limits;
@@ -82,8 +86,17 @@ export class Intake {
     return { ...admission, session: admission.session ?? newSessionId(nowMs), isNew };
   }
 
+  /** By the projects as they are now. */
+  settings({ project }: Admitted): RecorderSettings {
+    return settingsOf(this.#projects.current(), project);
+  }
+
   /** WELCOME, whose token is good from now on. */
-  welcome(admitted: Admitted, lastFrame: number): { bytes: Uint8Array<ArrayBuffer>; issuedMs: number } {
+  welcome(
+    admitted: Admitted,
+    lastFrame: number,
+    settings = this.settings(admitted),
+  ): { bytes: Uint8Array<ArrayBuffer>; issuedMs: number } {
     const { project, session, retentionDays } = admitted;
     const issuedMs = this.now();
     const { secret } = this.#projects.current();
@@ -92,7 +105,7 @@ export class Intake {
       token: encodeToken(secret, { v: 1, project, session, retentionDays, issuedMs }),
       lastFrame,
       serverMs: issuedMs,
-      settings: { record: true },
+      settings,
     };
     return { bytes: encodeJsonFrame(FrameType.welcome, welcome), issuedMs };
   }
@@ -130,6 +143,14 @@ export class Intake {
     this.metrics.bytes.inc(raw.length);
     const observe = this.metrics.appendSeconds.startTimer();
     return this.gate.append(subject, record, messageId(rid, frame.frame), holdMs).then(() => void observe());
+  }
+
+  /** WANT for an ASSETS. `isDurable`: what came with it is, so that its word on what is stored counts. @throws ProtocolError `bad_frame` */
+  wanted(admitted: Admitted, frame: Frame, isDurable: boolean): Uint8Array<ArrayBuffer> {
+    const { ask, stored } = readAssets(frame);
+    if (isDurable) this.#assets.stored(admitted, stored, this.now());
+    const want = this.#assets.ask(admitted, ask, this.now(), this.#random);
+    return encodeJsonFrame(FrameType.want, { want } satisfies AssetsAnswer);
   }
 
   encodeAck(frame: number): Uint8Array<ArrayBuffer> {

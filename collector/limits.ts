@@ -2,7 +2,7 @@
 export interface CollectorLimits {
   /** HELLO must come within this. */
   helloTimeoutMs: number;
-  /** Silence after which a socket is closed; recorders PING every 30 s. */
+  /** Silence after which a socket is closed; recorders PING every 20 s. */
   idleMs: number;
   /** How often sockets are looked at for the two above, and for tokens that need renewal. */
   tickMs: number;

@@ -31,8 +31,13 @@ export async function takePost(
     if (!hello) throw new ProtocolError('hello_required', 'the body is empty');
     const admitted = intake.admit(hello, origin);
     const batches = checkBatches(rest);
+    const questions = rest.filter(({ type }) => type === FrameType.assets);
     const known = intake.knownFrame(admitted) ?? (await intake.findFrame(admitted));
-    answer.push(intake.welcome(admitted, known).bytes);
+    const settings = intake.settings(admitted);
+    answer.push(intake.welcome(admitted, known, settings).bytes);
+    // A page that goes before it is welcomed cannot know that its session is not wanted.
+    if (!settings.record || (admitted.isNew && admitted.draw >= (settings.sampleRate ?? 1)))
+      return { status: 200, body: encodeFrames(answer) };
     const { postHoldMs } = intake.limits;
     const outcomes = await Promise.allSettled(
       batches.map((frame) => intake.append(admitted, frame, known, postHoldMs)),
@@ -42,6 +47,7 @@ export async function takePost(
     const durable = durableAfter(known, batches);
     intake.remember(admitted, durable);
     answer.push(intake.encodeAck(durable));
+    for (const frame of questions) answer.push(intake.wanted(admitted, frame, batches.length > 0));
     return { status: 200, body: encodeFrames(answer) };
   } catch (error) {
     const { code, message } = toRejection(error, log);
@@ -54,12 +60,13 @@ export function refusePost(intake: Intake, code: WireErrorCode, message: string)
   return { status: WIRE_ERRORS[code].status, body: encodeFrames([intake.encodeRejection(code, message)]) };
 }
 
+const TAKEN: FrameType[] = [FrameType.batch, FrameType.ping, FrameType.bye, FrameType.assets];
+
 /** @throws ProtocolError `bad_frame`, `frame_too_large`, `frame_gap` */
 function checkBatches(frames: Frame[]): Frame[] {
   const batches = frames.filter(({ type }) => type === FrameType.batch);
   for (const { type } of frames)
-    if (type !== FrameType.batch && type !== FrameType.ping && type !== FrameType.bye)
-      throw new ProtocolError('bad_frame', `a frame of type ${type} came`);
+    if (!TAKEN.includes(type)) throw new ProtocolError('bad_frame', `a frame of type ${type} came`);
   for (const [i, { frame, firstSeq, payload }] of batches.entries()) {
     if (frame < 1 || firstSeq < 1)
       throw new ProtocolError('bad_frame', `frame ${frame} with first event ${firstSeq}: both count from 1`);

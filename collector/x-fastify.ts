@@ -80,14 +80,18 @@ export async function listen(http: Http, address: string): Promise<string> {
 
 /**
  * Serves the files of `dir` under `prefix`. Those that are `immutable` may be cached for ever (their names carry a
- * hash), of the others each use asks whether they changed. A missing directory is an error here and now, not at the
+ * hash); of the others each use asks whether they changed, or one in `maxAgeS` does. A missing directory is an error here and now, not at the
  * first request.
  */
 export function serveFiles(
   http: Http,
   prefix: string,
   dir: string,
-  { immutable = false as boolean | ((path: string) => boolean), headers = {} as Record<string, string> } = {},
+  {
+    immutable = false as boolean | ((path: string) => boolean),
+    maxAgeS = 0,
+    headers = {} as Record<string, string>,
+  } = {},
 ): void {
   if (!statSync(dir).isDirectory()) throw new Error(`${dir} is not a directory`);
   const isImmutable = typeof immutable === 'function' ? immutable : () => immutable;
@@ -100,7 +104,11 @@ export function serveFiles(
     setHeaders: (reply, path) => {
       reply.header(
         'cache-control',
-        isImmutable(path) ? 'public, max-age=31536000, immutable' : 'public, no-cache',
+        isImmutable(path)
+          ? 'public, max-age=31536000, immutable'
+          : maxAgeS
+            ? `public, max-age=${maxAgeS}, must-revalidate`
+            : 'public, no-cache',
       );
       for (const [name, value] of Object.entries(headers)) reply.header(name, value);
     },

@@ -77,6 +77,9 @@ export const markersPath = (session: string): string => `/v1/sessions/${encodeUR
 export const segmentPath = (session: string, n: number): string =>
   `/v1/sessions/${encodeURIComponent(session)}/segments/${n}`;
 
+export const assetPath = (session: string, name: string): string =>
+  `/v1/sessions/${encodeURIComponent(session)}/assets/${encodeURIComponent(name)}`;
+
 export const fetchManifest = (
   client: Client,
   session: string,

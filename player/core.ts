@@ -1,6 +1,7 @@
 import { EventType } from '#protocol';
 import type { SessionManifest } from '#api';
 import { idleBands, mergeSorted, skipTarget, type Band } from './activity.ts';
+import { createAssets, type Assets } from './assets.ts';
 import { fetchManifest, PlayerError, type Client } from './client.ts';
 import type { Engine } from './engine.ts';
 import type { Marker } from './markers.ts';
@@ -63,6 +64,7 @@ export function createCore(options: CoreOptions): Core {
   const indexed = new Set<number>();
   let view: CoreView = { state: initialState(options), markers: [], acts: [], idle: [] };
   let source: SegmentSource;
+  let assets: Assets | undefined;
   let lastLoaded = -1;
   let feeding = false;
   let seeking: AbortController | undefined;
@@ -114,6 +116,8 @@ export function createCore(options: CoreOptions): Core {
     const untilMs = validUntilMs(segments, plan.last);
     const events = loaded.flatMap((segment, k) => segment.events({ withCheckpoints: k === 0, untilMs }));
     addMissingViewport(events, view.manifest!);
+    await assets?.fill(events);
+    if (signal.aborted) return;
     if (!(await engine.show(events, span(), positionMs)) || signal.aborted) return;
     lastLoaded = plan.last;
     send({ type: 'shown', positionMs });
@@ -143,10 +147,12 @@ export function createCore(options: CoreOptions): Core {
     feeding = true;
     const { signal } = (seeking ??= new AbortController());
     load(next, signal)
-      .then((segment) => {
-        if (signal.aborted || lastLoaded !== next - 1) return;
+      .then(async (segment) => {
         const untilMs = validUntilMs(view.manifest!.segments, next);
-        engine.append(segment.events({ withCheckpoints: false, untilMs }));
+        const events = segment.events({ withCheckpoints: false, untilMs });
+        await assets?.fill(events);
+        if (signal.aborted || lastLoaded !== next - 1) return;
+        engine.append(events);
         lastLoaded = next;
         if (phase() === 'waiting') {
           send({ type: 'shown', positionMs: engine.positionMs() });
@@ -177,6 +183,7 @@ export function createCore(options: CoreOptions): Core {
   const open = async (): Promise<void> => {
     const manifest = await fetchManifest(client, session, closing.signal);
     source = createSegmentSource(client, session, manifest.segments);
+    if (manifest.assets) assets = createAssets(client, session, manifest.assets);
     update({ manifest });
     const { at } = options;
     const positionMs = !at ? 0 : 'epochMs' in at ? at.epochMs - manifest.startMs : at.positionMs;
@@ -242,6 +249,7 @@ export function createCore(options: CoreOptions): Core {
       stopFrames?.();
       listeners.clear();
       engine.dispose();
+      assets?.dispose();
     },
   };
 

@@ -1,5 +1,6 @@
 import { RETENTION_DAYS } from '#projects';
 import { sessionFilter, shardOf, type Stream } from '#stream';
+import { removeUnreferenced } from './assets.ts';
 import { writeRows, type CompactParts } from './compact.ts';
 import type { QuarantineNote } from './flush.ts';
 import { encodeJson, getJson, getJsonIfThere } from './lake-reader.ts';
@@ -48,6 +49,7 @@ export async function erase(
   if (!rewritten) return { rows: 0, messages, filesRewritten: [], whole: false };
   const committedAreGone = await removeCommitted(parts, project, session);
   const uncommittedAreGone = await removeUncommitted(parts, session);
+  await removeUnreferenced(parts, project, session);
   await scrub(parts.store, session);
   await removeQuarantined(parts.store, project, session);
   return { ...rewritten, messages, whole: committedAreGone && uncommittedAreGone };

@@ -1,5 +1,6 @@
 import { FrameFlag } from '#protocol';
 import { rejectBatch, type Batch, type Rejected } from './assembler.ts';
+import { putAssets, putAssetsAgain, takeAssets, type AssetRefusal, type Brought } from './assets.ts';
 import { BatchError, decodeBatch, type RecordedEvent } from './decode-batch.ts';
 import type { Erasures } from './erasures.ts';
 import { encodeEventsFile, encodeReplayFile, type EncodedFile } from './lake-file.ts';
@@ -39,6 +40,9 @@ export interface FlushParts {
 export interface Flushed {
   commit: Commit;
   rejected: Rejected[];
+  brought: Brought[];
+  /** Why assets were not kept. */
+  refused: AssetRefusal[];
 }
 
 /** Raw bytes of rows held at once; at this a pair of files is written and the next begun. */
@@ -59,7 +63,11 @@ export async function flush(input: FlushInput, parts: FlushParts): Promise<Flush
     if (!late) {
       await quarantineAll(built.rejected, input.shard, parts);
       const key = paths.commit(input.shard, input.fromSeq);
-      if (await putOnce(store, key, encodeJson(built.commit))) return built;
+      await putAssets(store, built.brought);
+      if (await putOnce(store, key, encodeJson(built.commit))) {
+        await putAssetsAgain(store, built.brought, erasures);
+        return built;
+      }
     }
     await store.remove(built.commit.files.map((file) => file.key));
     if (!late) return undefined;
@@ -70,6 +78,8 @@ async function build(input: FlushInput, parts: FlushParts): Promise<Flushed> {
   const { store, erasures, seen } = parts;
   const sessions = new Map<string, CommitSession>();
   const rejected = [...input.rejected];
+  const brought: Brought[] = [];
+  const refused: AssetRefusal[] = [];
   const files: LakeFile[] = [];
   const nonce = parts.nonce();
   let written = 0;
@@ -107,13 +117,14 @@ async function build(input: FlushInput, parts: FlushParts): Promise<Flushed> {
           held.events,
         ),
       );
-      await put(
-        await encodeReplayFile(
-          paths.l0File(input.shard, input.fromSeq, name, cls, 'replay'),
-          cls,
-          held.replay,
-        ),
-      );
+      if (held.replay.length)
+        await put(
+          await encodeReplayFile(
+            paths.l0File(input.shard, input.fromSeq, name, cls, 'replay'),
+            cls,
+            held.replay,
+          ),
+        );
       held = emptyRows();
     };
     for (const batch of batches) {
@@ -122,6 +133,9 @@ async function build(input: FlushInput, parts: FlushParts): Promise<Flushed> {
       if (erasures.has(batch.project, batch.session)) continue;
       try {
         const rows = await readBatch(batch, line.url ?? seen.url(batch.session, batch.rid));
+        if (rows.assets.size)
+          brought.push({ project: batch.project, session: batch.session, class: cls, assets: rows.assets });
+        refused.push(...rows.refused);
         line.url = rows.url;
         const isNew = ({ seq }: { seq: number }): boolean =>
           !seen.hasSeq(batch.session, batch.rid, seq) &&
@@ -152,7 +166,7 @@ async function build(input: FlushInput, parts: FlushParts): Promise<Flushed> {
     files,
     sessions: [...sessions.values()],
   };
-  return { commit, rejected };
+  return { commit, rejected, brought, refused };
 }
 
 const emptyRows = (): { events: EventRow[]; replay: ReplayRow[]; bytes: number } => ({
@@ -178,14 +192,19 @@ function byClass(batches: readonly Batch[]): Map<ClassName, Batch[]> {
   return classes;
 }
 
-async function readBatch(batch: Batch, url: string | undefined): Promise<ReturnType<typeof toRows>> {
+async function readBatch(
+  batch: Batch,
+  url: string | undefined,
+): Promise<ReturnType<typeof toRows> & ReturnType<typeof takeAssets>> {
   const first = batch.frames[0]!.frame;
   const payload =
     batch.frames.length === 1 ? first.payload : Buffer.concat(batch.frames.map(({ frame }) => frame.payload));
   const events: RecordedEvent[] = await decodeBatch(payload, (first.flags & FrameFlag.gzip) !== 0);
   const { project, session, rid, offsetMs, receivedMs } = batch;
   try {
-    return toRows(events, { project, session, rid, firstSeq: first.firstSeq, offsetMs, receivedMs, url });
+    const taken = takeAssets(events);
+    const origin = { project, session, rid, firstSeq: first.firstSeq, offsetMs, receivedMs, url };
+    return { ...toRows(events, origin), ...taken };
   } catch (error) {
     // Nested deeper than it can be written again.
     if (error instanceof RangeError) throw new BatchError('bad_event', error.message);

@@ -7,7 +7,7 @@ import {
   classDays,
   dayIsPast,
   paths,
-  type ClassName,
+  placeOf,
   type Commit,
   type DayManifest,
   type RootManifest,
@@ -70,7 +70,9 @@ export async function collectGarbage(
     for (const file of day.files) fileKeys.add(file.key);
   for (const object of manifests)
     if (isDay(object.key) && !dayKeys.has(object.key) && unnamed(object)) gone.push(object.key);
-  for (const object of files) if (!fileKeys.has(object.key) && unnamed(object)) gone.push(object.key);
+  for (const object of files)
+    if (isAsset(object.key) ? isOverdue(object.key, nowMs) : !fileKeys.has(object.key) && unnamed(object))
+      gone.push(object.key);
 
   gone.push(
     ...(await spentCommits(parts, l0, (project) => roots.get(project) ?? [], nowMs, graceMs, unnamed)),
@@ -161,9 +163,12 @@ function byProject(roots: readonly RootManifest[]): Map<string, RootManifest[]> 
   return grouped;
 }
 
+/** No manifest names one: it goes with its day. */
+const isAsset = (key: string): boolean => placeOf(key)?.isAsset === true;
+
 function isOverdue(key: string, nowMs: number): boolean {
-  const found = /^v\d+\/(r\d+)\/.*\/date=(\d{4}-\d{2}-\d{2})\//.exec(key);
-  return found !== null && dayIsPast(found[2]!, classDays(found[1] as ClassName), nowMs);
+  const place = placeOf(key);
+  return place !== undefined && dayIsPast(place.date, classDays(place.class), nowMs);
 }
 
 async function listAll(store: Store, prefix: string): Promise<StoreObject[]> {

@@ -6,6 +6,7 @@
  *   v1/l0/shard=07/<from>-<nonce>.r30.{events,replay}.parquet       minutes old, many projects
  *   v1/seen/shard=07/<from>.json                                    frames of commits that were removed, the one at `from` the last
  *   v1/r30/{events,replay}/project=<id>/date=YYYY-MM-DD/<id>.parquet  compacted, one project, one day
+ *   v1/r30/assets/project=<id>/date=<day>/<sha256>.<ending>         what pages showed, once for its class and day
  *   v1/manifest/project=<id>/<version>.json                         root: the days, and what L0 it has taken in
  *   v1/manifest/project=<id>/day/<date>-<nonce>.json                the files of one day
  *   v1/erasures/project=<id>/<session>.json                         tombstone, then receipt
@@ -49,6 +50,11 @@ export const paths = {
     `${ROOT}/${cls}/${table}/project=${project}/date=${date}/`,
   file: (cls: ClassName, table: Table, project: string, date: string, id: string): string =>
     `${ROOT}/${cls}/${table}/project=${project}/date=${date}/${id}.parquet`,
+  /** Beside the rows that tell of it, so that it goes when they go, whatever deletes them. */
+  asset: (cls: ClassName, project: string, date: string, name: string): string =>
+    `${ROOT}/${cls}/assets/project=${project}/date=${date}/${name}`,
+  assetsPrefix: (cls: ClassName, project: string, date: string): string =>
+    `${ROOT}/${cls}/assets/project=${project}/date=${date}/`,
   manifestPrefix: `${ROOT}/manifest/`,
   projectManifestPrefix: (project: string): string => `${ROOT}/manifest/project=${project}/`,
   manifest: (project: string, version: number): string =>
@@ -82,6 +88,13 @@ export const cutoffMs = (retentionDays: number, nowMs: number): number => nowMs 
  */
 export const dayIsPast = (date: string, retentionDays: number, nowMs: number): boolean =>
   Date.parse(`${date}T00:00:00Z`) + 2 * DAY_MS <= cutoffMs(retentionDays, nowMs);
+/** Class and day that stand in the path of a data file or asset. */
+export function placeOf(key: string): { class: ClassName; date: string; isAsset: boolean } | undefined {
+  const found = /^v\d+\/(r\d+)\/(\w+)\/.*\/date=(\d{4}-\d{2}-\d{2})\//.exec(key);
+  return found
+    ? { class: found[1] as ClassName, date: found[3]!, isAsset: found[2] === 'assets' }
+    : undefined;
+}
 /** Days after which a store's own lifecycle rule may delete an object of the class, counted from its creation. */
 export const lifecycleDays = (retentionDays: number): number => retentionDays + 2;
 
@@ -114,7 +127,13 @@ export const EVENTS_COLUMNS: readonly Column[] = [
   column(8, 'node_id', 'int32', false, "rrweb's id of the node it happened on"),
   column(9, 'tag', 'string', false, 'element name of the target'),
   column(10, 'role', 'string', false, 'ARIA role of the target'),
-  column(11, 'selector', 'string', false, 'CSS path of the target'),
+  column(
+    11,
+    'selector',
+    'string',
+    false,
+    'CSS path of the target; after ` >>> ` it goes on inside a frame or shadow root',
+  ),
   column(
     12,
     'text',
@@ -125,10 +144,22 @@ export const EVENTS_COLUMNS: readonly Column[] = [
   column(13, 'disabled', 'boolean', false, 'whether the clicked control was disabled'),
   column(14, 'x', 'int32', false, 'CSS pixels in the viewport; for scrolls the scroll position'),
   column(15, 'y', 'int32', false, 'CSS pixels in the viewport; for scrolls the scroll position'),
-  column(16, 'value', 'string', false, 'value of an input as recorded: masked'),
-  column(17, 'name', 'string', false, 'name given to track(), message of an error, kind of a navigation'),
+  column(
+    16,
+    'value',
+    'string',
+    false,
+    'value of an input as recorded: masked; address of a request, value of a vital, line of the console',
+  ),
+  column(
+    17,
+    'name',
+    'string',
+    false,
+    'name given to track() or identify(), message of an error, kind of a navigation or form event, method of a request, name of a vital, level of a line',
+  ),
   column(18, 'status', 'int32', false, 'HTTP status of a request'),
-  column(19, 'duration_ms', 'int32', false, 'how long it took'),
+  column(19, 'duration_ms', 'int32', false, 'how long it took; of a dead click how long was waited'),
   column(20, 'adds', 'int32', false, 'nodes added by a mutation'),
   column(21, 'removes', 'int32', false, 'nodes removed by a mutation'),
   column(22, 'attrs', 'int32', false, 'attribute changes of a mutation'),
@@ -273,4 +304,5 @@ export interface Erasure {
   done?: { atMs: number; rows: number; messages: number; filesRewritten: string[] };
 }
 
+export { assetType } from '#protocol';
 export { commitFiles, pendingCommits, takenIn, visibleFiles } from './visible.ts';

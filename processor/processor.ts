@@ -37,6 +37,8 @@ export function createProcessor(context: ServiceContext, parts: { stream: Stream
     conflicts: metrics.counter('commit_conflicts_total', 'commits that another processor made first'),
     rows: metrics.counter('rows_total', 'rows written by flushes', ['table']),
     bytes: metrics.counter('flushed_bytes_total', 'bytes of data files written by flushes'),
+    assets: metrics.counter('assets_total', 'assets that recorders brought'),
+    refused: metrics.counter('assets_refused_total', 'assets that were not what they said', ['reason']),
     quarantined: metrics.counter('quarantined_total', 'batches that could not be read', ['reason']),
   };
   const gauge = {
@@ -82,8 +84,10 @@ export function createProcessor(context: ServiceContext, parts: { stream: Stream
     onTrouble: trouble('maintenance'),
   });
 
-  function onFlushed({ commit, rejected }: Flushed): void {
+  function onFlushed({ commit, rejected, brought, refused }: Flushed): void {
     count.flushes.inc();
+    for (const { assets } of brought) count.assets.inc(assets.size);
+    for (const reason of refused) count.refused.inc({ reason });
     for (const file of commit.files) {
       count.rows.inc({ table: file.table }, file.rows);
       count.bytes.inc(file.bytes);

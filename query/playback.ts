@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { classDays, cutoffMs, SESSION_ID, type LakeFile } from '#layout';
+import { classDays, cutoffMs, paths, SESSION_ID, sessionDate, type LakeFile } from '#layout';
 import {
   isStoreError,
   readReplayGroups,
@@ -21,6 +21,8 @@ export interface Playback {
   manifest(project: string, session: string): Promise<SessionManifest>;
   /** @throws ApiError `unknown_session`, `unknown_segment` */
   segment(project: string, session: string, n: number): Promise<FoundSegment>;
+  /** An asset of the session's class and day. @throws ApiError `unknown_session`, `unknown_asset` */
+  asset(project: string, session: string, name: string): Promise<Uint8Array>;
   /** Whether anything of the session can be seen. */
   exists(project: string, session: string): Promise<boolean>;
 }
@@ -111,12 +113,17 @@ export function createPlayback(parts: {
           snapshot,
         }),
       );
+      const [summary, assets] = await Promise.all([
+        sessions.summary(project, session),
+        sessions.assets(project, session),
+      ]);
       return {
         id: session,
         startMs: Math.min(...segments.map(({ startMs }) => startMs)),
         endMs: Math.max(...segments.map(({ endMs }) => endMs)),
         segments,
-        summary: await sessions.summary(project, session),
+        summary,
+        ...(assets.length && { assets }),
       };
     },
     async segment(project, session, n) {
@@ -141,6 +148,15 @@ export function createPlayback(parts: {
             return encodeSegment(cutRows(parts, firstSeq, lastSeq));
           }),
       };
+    },
+    async asset(project, session, name) {
+      const { groups } = await reading(project, session, (found) => Promise.resolve(found));
+      try {
+        return await store.get(paths.asset(groups[0]!.file.class, project, sessionDate(session), name));
+      } catch (error) {
+        if (!isStoreError(error, 'not_found')) throw error;
+        throw new ApiError('unknown_asset', `no asset ${name} is kept for the day of session ${session}`);
+      }
     },
     async exists(project, session) {
       try {

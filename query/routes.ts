@@ -1,6 +1,7 @@
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import { findApiKey, type ProjectSource, type Scope } from '#projects';
+import { assetType } from '#layout';
 import type { Config, Http, HttpReply, HttpRequest, Log } from '#service';
 import { isStoreError, type Store } from '#store';
 import {
@@ -143,6 +144,25 @@ export function addRoutes(server: Http, parts: RouteParts): void {
         reply.header('etag', segment.etag).header('cache-control', 'private, no-cache');
         if (request.headers['if-none-match'] === segment.etag) return reply.code(304).send();
         return sendArrow(request, reply, await segment.read());
+      },
+    );
+    http.get<{ Params: { id: string; name: string } }>(
+      '/v1/sessions/:id/assets/:name',
+      async (request, reply) => {
+        const { project } = authorize(request, 'play');
+        const { id, name } = request.params;
+        const type = assetType(name);
+        if (!type) throw new ApiError('unknown_asset', 'that is no name of an asset');
+        const bytes = await playback.asset(project.id, id, name);
+        // It is another site's, and may be SVG: as a page of its own it can do nothing. As for segments, each use asks.
+        reply
+          .type(type)
+          .header('content-security-policy', "sandbox; default-src 'none'")
+          .header('etag', `"${name}"`)
+          .header('cache-control', 'private, no-cache')
+          .header('vary', 'authorization');
+        if (request.headers['if-none-match'] === `"${name}"`) return reply.code(304).send();
+        return reply.send(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
       },
     );
     http.delete<{ Params: { id: string } }>('/v1/sessions/:id', async (request, reply) => {
