@@ -74,6 +74,18 @@ const SHAPES: Record<MarkerType, (props: { size?: number }) => JSX.Element> = {
   rage: icon(() => <path d="M9.5 1.5 3.5 9H8l-1.5 5.5 6-8H8z" fill="currentColor" />),
   error: icon(() => <path d="M4 4l8 8M12 4l-8 8" stroke-width="2.5" />),
   input: icon(() => <path d="M5.5 2.5h5M5.5 13.5h5M8 2.5v11" stroke-width="2" />),
+  dead: icon(() => (
+    <>
+      <circle cx="8" cy="8" r="5.5" stroke-width="2" stroke-dasharray="2.6 2" />
+      <circle cx="8" cy="8" r="1.6" fill="currentColor" stroke="none" />
+    </>
+  )),
+  network: icon(() => (
+    <path d="M5 2.5v9M2.5 9 5 11.5 7.5 9M11 13.5v-9M8.5 7 11 4.5 13.5 7" stroke-width="1.8" />
+  )),
+  form: icon(() => <path d="M2.5 4.5h11v7h-11zM5 7v2" stroke-width="1.8" />),
+  console: icon(() => <path d="M3 4.5 6.5 8 3 11.5M8.5 12h5" stroke-width="2" />),
+  vital: icon(() => <path d="M1.5 8.5h3l2-5 3 9 2-4h3" stroke-width="1.8" />),
   track: icon(() => <path d="M8 2.5 13.5 8 8 13.5 2.5 8z" fill="currentColor" />),
 };
 export function MarkerIcon(props: { type: MarkerType; size?: number }): JSX.Element {

@@ -12,7 +12,7 @@ export const SHORTCUTS: readonly (readonly [keys: string[], sentence: string])[]
   [['space'], 'Play or pause'],
   [['←', '→'], 'Five seconds back or on, with shift thirty'],
   [[',', '.'], 'Last or next change of the page'],
-  [['p', 'n'], 'Last or next rage click, disabled click or error'],
+  [['p', 'n'], 'Last or next rage, dead or disabled click, or error'],
   [['1', '…', '6'], 'Speed ½ to 16'],
   [['i'], 'Skip idle spans or not'],
   [['e'], 'Events beside the page or not'],

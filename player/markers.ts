@@ -17,13 +17,18 @@ interface MarkerKind {
 }
 /** One meaning, one word, one weight; colour and shape follow in `tokens.css` and `icons.tsx`. */
 export const MARKER_KINDS: Record<MarkerType, MarkerKind> = {
-  rage: { name: 'Rage click', plural: 'Rage clicks', weight: 6 },
-  disabled: { name: 'Click on disabled control', plural: 'Disabled clicks', weight: 5 },
-  error: { name: 'Error', plural: 'Errors', weight: 4 },
-  navigation: { name: 'Navigation', plural: 'Navigations', weight: 3 },
-  track: { name: 'Tracked event', plural: 'Tracked events', weight: 2 },
-  click: { name: 'Click', plural: 'Clicks', weight: 1 },
-  input: { name: 'Input', plural: 'Inputs', weight: 0 },
+  rage: { name: 'Rage click', plural: 'Rage clicks', weight: 11 },
+  dead: { name: 'Dead click', plural: 'Dead clicks', weight: 10 },
+  disabled: { name: 'Click on disabled control', plural: 'Disabled clicks', weight: 9 },
+  error: { name: 'Error', plural: 'Errors', weight: 8 },
+  network: { name: 'Failed request', plural: 'Failed requests', weight: 7 },
+  navigation: { name: 'Navigation', plural: 'Navigations', weight: 6 },
+  track: { name: 'Tracked event', plural: 'Tracked events', weight: 5 },
+  form: { name: 'Form event', plural: 'Form events', weight: 4 },
+  console: { name: 'Console warning or error', plural: 'Console warnings and errors', weight: 3 },
+  click: { name: 'Click', plural: 'Clicks', weight: 2 },
+  input: { name: 'Input', plural: 'Inputs', weight: 1 },
+  vital: { name: 'Web vital', plural: 'Web vitals', weight: 0 },
 };
 
 export interface MarkerCluster {

@@ -45,6 +45,7 @@ export async function startMockQuery(appDir: string, csp = APP_CSP): Promise<Moc
     clicks: count('click') + count('disabled'),
     inputs: 2,
     rageClicks: count('rage'),
+    deadClicks: count('dead'),
     disabledClicks: count('disabled'),
     errors: count('error'),
     firstUrl: 'https://kneadly.test/signup/step-2',
@@ -97,7 +98,12 @@ export async function startMockQuery(appDir: string, csp = APP_CSP): Promise<Moc
       const limit = Number(url.searchParams.get('limit') ?? 50);
       const search = (url.searchParams.get('search') ?? '').toLowerCase();
       const signal = url.searchParams.get('signal');
-      const counts = { rage: 'rageClicks', disabled: 'disabledClicks', error: 'errors' } as const;
+      const counts = {
+        rage: 'rageClicks',
+        dead: 'deadClicks',
+        disabled: 'disabledClicks',
+        error: 'errors',
+      } as const;
       const found = sessions.filter(
         (session) =>
           `${session.firstUrl} ${session.lastUrl}`.includes(search) &&
@@ -193,6 +199,7 @@ function markersOf(events: ReplayEvent[]): MarkerRow[] {
     if (tag === 'navigation') add('navigation', payload.title);
     else if (tag === 'click') add(payload.disabled ? 'disabled' : 'click', payload.text || payload.selector);
     else if (tag === 'rage') add('rage', payload.text);
+    else if (tag === 'dead') add('dead', payload.text || payload.selector);
     else if (tag === 'error') add('error', payload.message);
     else if (tag === 'track') add('track', payload.name);
   }
@@ -227,6 +234,7 @@ function manySessions(first: SessionSummary): SessionSummary[] {
         clicks: random(60),
         inputs: random(12),
         rageClicks: random(7) ? 0 : 1 + random(4),
+        deadClicks: i % 9 ? 0 : 2,
         disabledClicks: random(5) ? 0 : 1 + random(9),
         errors: random(6) ? 0 : 1 + random(3),
         firstUrl: `https://kneadly.test${pages[random(pages.length)]}`,

@@ -73,6 +73,66 @@ describe('an event becomes a row', () => {
       { type: 'error', name: 'boom', props: '{"message":"boom","line":1}' },
     ],
     [
+      'rejection',
+      custom('unhandledrejection', { message: 'boom', stack: 'at x', count: 2 }),
+      { type: 'unhandledrejection', name: 'boom', props: '{"message":"boom","stack":"at x","count":2}' },
+    ],
+    [
+      'dead click',
+      custom('dead', { ...target, disabled: false, ms: 1234 }),
+      { type: 'dead', ...typedTarget, disabled: false, duration_ms: 1234 },
+    ],
+    [
+      'form event',
+      custom('form', { ...target, kind: 'blank', form: '#f', ms: 812, disabled: undefined }),
+      {
+        type: 'form',
+        ...typedTarget,
+        disabled: undefined,
+        name: 'blank',
+        duration_ms: 812,
+        props: '{"form":"#f"}',
+      },
+    ],
+    [
+      'request',
+      custom('network', {
+        kind: 'xhr',
+        method: 'PUT',
+        url: 'https://a/b?c=',
+        status: 404,
+        ms: 81.4,
+        bytes: 12,
+      }),
+      {
+        ...{ type: 'network', name: 'PUT', value: 'https://a/b?c=', status: 404, duration_ms: 81 },
+        props: '{"kind":"xhr","bytes":12}',
+      },
+    ],
+    [
+      'request with bodies',
+      custom('network', { kind: 'fetch', request: 'q'.repeat(8192), response: 'r'.repeat(8192) }),
+      {
+        type: 'network',
+        props: JSON.stringify({ kind: 'fetch', request: 'q'.repeat(8192), response: 'r'.repeat(8192) }),
+      },
+    ],
+    [
+      'web vital',
+      custom('web-vital', { name: 'CLS', value: 0.125, rating: 'good', id: 'v6-1' }),
+      { type: 'web-vital', name: 'CLS', value: '0.125', props: '{"rating":"good","id":"v6-1"}' },
+    ],
+    [
+      'console line',
+      custom('console', { level: 'warn', text: 'careful' }),
+      { type: 'console', name: 'warn', value: 'careful' },
+    ],
+    [
+      'visitor',
+      custom('identify', { visitor: 'u-17' }),
+      { type: 'identify', name: 'u-17', props: '{"visitor":"u-17"}' },
+    ],
+    [
       'visibility',
       custom('visibility', { visible: false }),
       { type: 'visibility', props: '{"visible":false}' },
@@ -122,7 +182,9 @@ describe('an event becomes a row', () => {
     ['unknown source', rowOf(3, { source: 99 }), { type: 'rrweb_3_99' }],
     ['unknown type', rowOf(42, { anything: 1 }), { type: 'rrweb_42' }],
     ['event without data', rowOf(3, undefined), { type: 'rrweb_3_unknown' }],
-  ])('%s', (_name, row, expected) => expect(row).toEqual({ ...key, ...expected }));
+  ])('%s', (_name, row, expected) =>
+    expect(row).toEqual(JSON.parse(JSON.stringify({ ...key, ...expected }))),
+  );
 });
 
 describe('rows of a batch', () => {

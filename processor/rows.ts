@@ -25,6 +25,8 @@ export const TEXT_MAX = {
   word: 64,
   value: 1024,
   props: 8192,
+  /** Of a request that was recorded with its bodies. */
+  bodies: 40_960,
 } as const;
 /** An event cannot have happened after it was received; a little more than the clocks' error is forgiven. */
 const AHEAD_MS_MAX = 60_000;
@@ -51,6 +53,8 @@ export function toRows(
     const typed = describe(event);
     url = typed.url ?? url;
     out.events.push({ ...key, url, ...typed });
+    // Nothing to play: what stood where is told by `asset_ref`.
+    if (typed.type === 'asset' && event.type === EventType.custom) return;
     out.replay.push({
       ...key,
       type: event.type,
@@ -112,8 +116,46 @@ function describeCustom(tag: string, payload: unknown): Typed {
         name: text(fields.kind, 'name'),
         props: json(payload),
       };
+    case 'dead':
+      return { type: tag, ...target(fields), duration_ms: int(fields.ms) };
+    case 'form':
+      return {
+        type: tag,
+        ...target(fields),
+        name: text(fields.kind, 'name'),
+        duration_ms: int(fields.ms),
+        props: json({ form: text(fields.form, 'selector') }),
+      };
+    case 'network': {
+      const { method, kind, bytes, request, response } = fields;
+      return {
+        type: tag,
+        name: text(method, 'name'),
+        value: text(fields.url, 'value'),
+        status: int(fields.status),
+        duration_ms: int(fields.ms),
+        props: json({ kind, bytes, request, response }, TEXT_MAX.bodies),
+      };
+    }
+    case 'web-vital':
+      return {
+        type: tag,
+        name: text(fields.name, 'name'),
+        value: number(fields.value),
+        props: json({ rating: fields.rating, id: fields.id }),
+      };
+    case 'console':
+      return { type: tag, name: text(fields.level, 'name'), value: text(fields.text, 'value') };
+    case 'identify':
+      return { type: tag, name: text(fields.visitor, 'name'), props: json(payload) };
     case 'error':
+    case 'unhandledrejection':
       return { type: tag, name: text(fields.message, 'name'), props: json(payload) };
+    case 'asset':
+    case 'asset_ref':
+      return { type: tag, name: text(fields.name, 'name'), props: json(payload) };
+    case 'canvas':
+      return { type: tag, node_id: int(fields.id) };
     case 'track':
       return { type: tag, name: text(fields.name, 'name'), props: json(fields.props) };
     default:
@@ -209,8 +251,11 @@ function text(value: unknown, bound: keyof typeof TEXT_MAX): string | undefined 
   return value.slice(0, TEXT_MAX[bound]).replace(/[\uD800-\uDBFF]$/, '');
 }
 
-function json(value: unknown): string | undefined {
+const number = (value: unknown): string | undefined =>
+  typeof value === 'number' && Number.isFinite(value) ? String(value) : undefined;
+
+function json(value: unknown, charsMax: number = TEXT_MAX.props): string | undefined {
   if (value === undefined || value === null) return undefined;
   const written = JSON.stringify(value);
-  return written.length > TEXT_MAX.props ? '{"truncated":true}' : written;
+  return written.length > charsMax ? '{"truncated":true}' : written;
 }

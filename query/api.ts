@@ -9,6 +9,7 @@
  *   GET    /v1/sessions/:id/manifest           SessionManifest                          scope play
  *   GET    /v1/sessions/:id/markers            Arrow IPC stream, MARKER_COLUMNS         scope play
  *   GET    /v1/sessions/:id/segments/:n        Arrow IPC stream, SEGMENT_COLUMNS        scope play
+ *   GET    /v1/sessions/:id/assets/:name       an image, style sheet or font            scope play
  *   DELETE /v1/sessions/:id                    202 ErasureAnswer; unreadable at once    scope erase
  *   GET    /v1/me                              Me: whose key this is                    any
  */
@@ -56,13 +57,13 @@ export interface SessionsQuery {
   limit?: number;
   /** Part of an address or of clicked text, without case. */
   search?: string;
-  /** Only sessions with at least one: `rage`, `disabled`, `error`. */
+  /** Only sessions with at least one: `rage`, `dead`, `disabled`, `error`. */
   signal?: Signal;
   /** Epoch milliseconds, half open. */
   fromMs?: number;
   toMs?: number;
 }
-export const SIGNALS = ['rage', 'disabled', 'error'] as const;
+export const SIGNALS = ['rage', 'dead', 'disabled', 'error'] as const;
 export type Signal = (typeof SIGNALS)[number];
 export interface SessionsAnswer {
   sessions: SessionSummary[];
@@ -78,6 +79,7 @@ export interface SessionSummary {
   clicks: number;
   inputs: number;
   rageClicks: number;
+  deadClicks: number;
   disabledClicks: number;
   errors: number;
   firstUrl: string;
@@ -97,6 +99,18 @@ export interface SessionManifest {
   /** In playing order. */
   segments: Segment[];
   summary: SessionSummary;
+  /** Of what the pages showed, that which is kept. Absent: nothing. */
+  assets?: AssetRef[];
+}
+/** That at `url` was what `name` names: `<SHA-256>.<ending>`. */
+export interface AssetRef {
+  name: string;
+  /** Without query values. */
+  url: string;
+  /** When it was found there, epoch milliseconds. */
+  ts: number;
+  /** rrweb's ids of the elements that showed it. */
+  ids?: number[];
 }
 export interface Segment {
   /** Names the segment in its address, for as long as the session is there. No ordinal: it does not change when files do. */
@@ -112,7 +126,11 @@ export interface Segment {
 export const SEGMENT_COLUMNS = ['ts', 'type', 'kind', 'payload'] as const;
 /** Arrow columns of markers: `ts` float64 epoch ms, `type` utf8 (MARKER_TYPES or a click's), `label` utf8, `url` utf8, `node_id` int32. */
 export const MARKER_COLUMNS = ['ts', 'type', 'label', 'url', 'node_id'] as const;
-export const MARKER_TYPES = ['navigation', 'click', 'disabled', 'rage', 'error', 'input', 'track'] as const;
+/** Of requests those that failed, of forms what was left blank, found invalid or submitted, of the console warnings and errors. */
+export const MARKER_TYPES = [
+  ...(['navigation', 'click', 'disabled', 'rage', 'dead', 'error', 'input', 'track'] as const),
+  ...(['form', 'network', 'vital', 'console'] as const),
+] as const;
 export type MarkerType = (typeof MARKER_TYPES)[number];
 
 export interface ErasureAnswer {
@@ -136,6 +154,7 @@ export const API_ERRORS = {
       'no such session in this project: never recorded, not yet flushed, erased, or past its retention class',
   },
   unknown_segment: { status: 404, sentence: 'the session has no segment of that number' },
+  unknown_asset: { status: 404, sentence: 'no asset of that name is kept for the session’s day' },
   sql_syntax: {
     status: 400,
     sentence: 'the statement could not be parsed or bound; the message is the engine’s',

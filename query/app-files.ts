@@ -5,15 +5,15 @@ import { serveFiles, type Http, type HttpRequest } from '#service';
 /** Addresses of the app; it finds its page by itself. */
 const PAGES = ['/', '/sign-in', '/sessions', '/sessions/*', '/sql'];
 /**
- * What the app may load: itself. Styles in a replayed page are inline, its pictures `data:`; nothing else of a
- * recording is fetched, whatever it asks for.
+ * What the app may load: itself. Styles in a replayed page are inline, its pictures and fonts `data:`, or `blob:` of what
+ * we keep; nothing else of a recording is fetched, whatever it asks for.
  */
 const CONTENT_SECURITY_POLICY = [
   "default-src 'none'",
   "script-src 'self'",
   "style-src 'self' 'unsafe-inline'",
   "img-src 'self' data: blob:",
-  "font-src 'self' data:",
+  "font-src 'self' data: blob:",
   "connect-src 'self'",
   "frame-src 'self'",
   "base-uri 'none'",

@@ -160,6 +160,7 @@ describe('the query service', () => {
           clicks: 3,
           inputs: 2,
           rageClicks: 1,
+          deadClicks: 0,
         },
         ...{ disabledClicks: 3, errors: 1, firstUrl: STEP2, lastUrl: STEP2, browser: 'Chrome', os: 'Linux' },
         ...{ viewport: [1280, 720], expiresMs: T0 + 3000 + 30 * DAY_MS },

@@ -1,5 +1,11 @@
 import { SESSION_ID } from '#layout';
-import { ApiError, type SessionsAnswer, type SessionsQuery, type SessionSummary } from './api.ts';
+import {
+  ApiError,
+  type AssetRef,
+  type SessionsAnswer,
+  type SessionsQuery,
+  type SessionSummary,
+} from './api.ts';
 import { rowObjects, type Cell, type Rows } from './rows.ts';
 import type { Statements } from './statements.ts';
 import { encodeArrow, type ArrowType } from './x-arrow.ts';
@@ -12,6 +18,8 @@ export interface Sessions {
   list(project: string, query: SessionsQuery): Promise<SessionsAnswer>;
   /** @throws ApiError `unknown_session` */
   summary(project: string, session: string): Promise<SessionSummary>;
+  /** What of the session's pages is kept, in the order in which it was found. */
+  assets(project: string, session: string): Promise<AssetRef[]>;
   /** Arrow IPC stream of MARKER_COLUMNS. @throws ApiError `unknown_session` */
   markers(project: string, session: string): Promise<Uint8Array>;
 }
@@ -22,6 +30,8 @@ export const SESSIONS_LIMIT = 50;
 export const SESSIONS_LIMIT_MAX = 200;
 /** More cannot be told apart on a timeline. */
 const MARKERS_MAX = 20_000;
+/** Of some hundred pages. */
+const ASSETS_MAX = 5000;
 const TENTHS = Array.from({ length: 10 }, (_, i) => i);
 
 export function createSessions(statements: Statements): Sessions {
@@ -47,6 +57,15 @@ export function createSessions(statements: Statements): Sessions {
       const [summary] = summaries(rows);
       if (!summary) throw unknownSession(session);
       return summary;
+    },
+    async assets(project, session) {
+      const { rows } = await statements.run(project, {
+        sql: ASSETS_SQL,
+        params: [session],
+        lane: 'app',
+        rowsMax: ASSETS_MAX,
+      });
+      return rowObjects(rows).flatMap((row) => assetRefOf(text(row.name), text(row.props), Number(row.ts)));
     },
     async markers(project, session) {
       if (!SESSION_ID.test(session)) throw unknownSession(session);
@@ -85,8 +104,9 @@ export function listSql(query: SessionsQuery & { limit: number }): { sql: string
 }
 const SIGNAL_SQL = {
   rage: "type = 'rage'",
+  dead: "type = 'dead'",
   disabled: "type = 'click' AND disabled",
-  error: "type = 'error'",
+  error: "type IN ('error', 'unhandledrejection')",
 };
 
 /** An id has 48 bits for its time. */
@@ -126,6 +146,7 @@ function summaries(rows: Rows): SessionSummary[] {
     clicks: Number(row.clicks),
     inputs: Number(row.inputs),
     rageClicks: Number(row.rage_clicks),
+    deadClicks: Number(row.dead_clicks),
     disabledClicks: Number(row.disabled_clicks),
     errors: Number(row.errors),
     firstUrl: text(row.first_url),
@@ -142,6 +163,17 @@ function summaries(rows: Rows): SessionSummary[] {
 const text = (cell: Cell | undefined): string => (typeof cell === 'string' ? cell : '');
 const instantMs = (cell: Cell | undefined): number => (typeof cell === 'bigint' ? Number(cell / 1000n) : NaN);
 
+const ASSETS_SQL = `
+  SELECT name, props, epoch_us(ts) / 1000.0 AS ts FROM events
+  WHERE session_id = $1 AND type = 'asset_ref' AND name IS NOT NULL ORDER BY events.ts, rid, seq`;
+
+/** None when the row is not what a recorder of ours would have told. */
+function assetRefOf(name: string, props: string, ts: number): AssetRef[] {
+  const { url, ids } = JSON.parse(props || '{}') as { url?: unknown; ids?: unknown };
+  if (typeof url !== 'string') return [];
+  return [{ name, url, ts, ...(Array.isArray(ids) && { ids: ids.filter(Number.isInteger) as number[] }) }];
+}
+
 const MARKER_TYPES: [(typeof MARKER_COLUMNS)[number], ArrowType][] = [
   ['ts', 'float64'],
   ['type', 'utf8'],
@@ -149,23 +181,37 @@ const MARKER_TYPES: [(typeof MARKER_COLUMNS)[number], ArrowType][] = [
   ['url', 'utf8'],
   ['node_id', 'int32'],
 ];
-/** Typing into one field is one marker, at its first change. */
+/** Typing into one field is one marker, at its first change. A dead click stands where it was clicked. */
 const MARKERS_SQL = `
   SELECT ts, type, label, url, node_id FROM (
     SELECT -1::DOUBLE AS ts, 'session' AS type, '' AS label, '' AS url, NULL::INTEGER AS node_id, '' AS rid, 0 AS seq
     WHERE EXISTS (SELECT 1 FROM events WHERE session_id = $1)
     UNION ALL
-    SELECT epoch_us(ts) / 1000.0, CASE WHEN type = 'click' AND disabled THEN 'disabled' ELSE type END,
+    SELECT epoch_us(ts) / 1000.0 - CASE WHEN type = 'dead' THEN coalesce(duration_ms, 0) ELSE 0 END,
+      CASE
+        WHEN type = 'click' AND disabled THEN 'disabled'
+        WHEN type = 'unhandledrejection' THEN 'error'
+        WHEN type = 'web-vital' THEN 'vital'
+        ELSE type END,
       coalesce(CASE
         WHEN type = 'navigation' THEN url
-        WHEN type IN ('error', 'track') THEN name
+        WHEN type IN ('error', 'unhandledrejection', 'track') THEN name
+        WHEN type = 'web-vital' THEN concat_ws(' ', name, round(TRY_CAST(value AS DOUBLE), 3), props->>'$.rating')
+        WHEN type = 'network' THEN concat_ws(' ', nullif(name, ''), value, CASE WHEN status > 0 THEN status END)
+        WHEN type = 'console' THEN value
+        WHEN type = 'form' THEN concat_ws(': ', name, coalesce(nullif(text, ''), selector))
         ELSE coalesce(nullif(text, ''), selector, tag) END, ''),
       coalesce(url, ''), node_id, rid, seq
     FROM (
       SELECT *, lag(type) OVER in_order AS type_before, lag(node_id) OVER in_order AS node_before
       FROM events
-      WHERE session_id = $1 AND type IN ('navigation', 'click', 'rage', 'error', 'input', 'track')
-      WINDOW in_order AS (ORDER BY ts, rid, seq)
+      WHERE session_id = $1 AND (
+        type IN ('navigation', 'click', 'rage', 'dead', 'error', 'unhandledrejection', 'input', 'track', 'web-vital')
+        OR (type = 'form' AND name IN ('blank', 'invalid', 'submitted'))
+        OR (type = 'network' AND (status >= 400 OR (status = 0 AND (props->>'$.kind') <> 'beacon')))
+        OR (type = 'console' AND name IN ('warn', 'error')))
+      WINDOW in_order AS (
+        PARTITION BY type IN ('dead', 'web-vital', 'form', 'network', 'console') ORDER BY ts, rid, seq)
     )
     WHERE NOT (type = 'input' AND type_before = 'input' AND node_before IS NOT DISTINCT FROM node_id)
   ) ORDER BY ts, rid, seq`;

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from 'vitest';
-import { Bench, flush, recording } from './test-page.ts';
+import { Bench, flush, recording, untilFlushed } from './test-page.ts';
 
 const chromium = inject('chromium');
 
@@ -39,6 +39,41 @@ describe.skipIf(!chromium)('what the page means, in Chromium', () => {
     expect(clicks[0]).toMatchObject({ tag: 'button', role: 'button' });
     const snapshot = JSON.stringify(collector.events().find(({ type }) => type === 2));
     for (const { id } of clicks) expect(snapshot).toContain(`"id":${String(id)}`);
+  });
+
+  test('clicks before the chunk is here that tells of them are told once it is, as of when they were done', async () => {
+    const collector = await bench.collector('<button id="a">A</button><button id="b" disabled>B</button>');
+    collector.pages.set('/early', 'Nothing is recorded here.');
+    const page = await bench.page(collector, undefined, '/early');
+    let letPass = (): void => {};
+    const passes = new Promise<void>((resolve) => (letPass = resolve));
+    await page.route('**/meaning-*.js', async (route) => {
+      await passes;
+      await route.continue();
+    });
+    await page.goto(collector.url);
+    await recording(page);
+    await page.click('#a');
+    await page.locator('#b').click({ force: true });
+    await page.focus('#a');
+    await page.keyboard.press('Enter');
+    const before = Date.now();
+    await page.waitForTimeout(300);
+    letPass();
+    await untilFlushed(page, () => collector.custom('click').length > 0);
+    await page.click('#a');
+    await flush(page);
+    expect(collector.custom('click').map(({ selector, disabled }) => [selector, disabled])).toEqual([
+      ['#a', false],
+      ['#b', true],
+      ['#a', false],
+      ['#a', false],
+    ]);
+    const clicks = collector.events().filter(({ data }) => (data as { tag?: string }).tag === 'click');
+    expect(clicks.map(({ timestamp }) => timestamp <= before)).toEqual([true, true, true, false]);
+    // What came of the early ones nobody watched.
+    await untilFlushed(page, () => collector.custom('dead').length > 0);
+    expect(collector.custom('dead')).toHaveLength(1);
   });
 
   test('a click by key counts once, one by script or through a label not at all', async () => {
@@ -168,30 +203,102 @@ describe.skipIf(!chromium)('what the page means, in Chromium', () => {
     ]);
   });
 
-  test('uncaught errors, rejections and visibility are told', async () => {
+  test('uncaught errors and rejections are told apart, with scrubbed stacks, and repeated ones counted', async () => {
     const collector = await bench.collector('<p>x</p>');
     const page = await bench.page(collector);
     await recording(page);
-    await page.evaluate(() => {
-      setTimeout(() => {
-        throw new TypeError('it broke');
-      });
+    await page.evaluate(async () => {
+      const fail = (): void => {
+        throw new TypeError('it broke at https://host/a?key=secret');
+      };
       void Promise.reject(new RangeError('too far'));
-      return new Promise((resolve) => setTimeout(resolve, 1));
+      void Promise.reject('no error at all');
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      for (let n = 0; n < 5; n++) setTimeout(fail);
+      for (let n = 0; n < 150; n++)
+        setTimeout(() => {
+          throw new Error(`number ${n}`);
+        });
+      await new Promise((resolve) => setTimeout(resolve, 50));
     });
+    await flush(page);
+    const errors = collector.custom('error');
+    const broken = errors.filter(({ message }) => /it broke/.test(message as string));
+    expect(broken.map(({ message, count }) => [message, count])).toEqual(
+      [1, 2, 4].map((count) => ['Uncaught TypeError: it broke at https://host/a?key=', count]),
+    );
+    expect(broken[0]!.stack).toMatch(/^TypeError: it broke at https:\/\/host\/a\?key=\n +at fail/);
+    expect(JSON.stringify(collector.events())).not.toContain('secret');
+    const rejections = collector.custom('unhandledrejection');
+    expect(rejections.map(({ message }) => message)).toEqual(['RangeError: too far', 'no error at all']);
+    expect(rejections[0]!.stack).toMatch(/^RangeError: too far\n/);
+    expect(errors.length + rejections.length).toBe(100);
+    expect(await page.evaluate(() => window.mutoscope.status().pageErrors)).toBe(157);
+  });
+
+  test('visibility and the environment are told', async () => {
+    const collector = await bench.collector('<p>x</p>');
+    const page = await bench.page(collector);
+    await recording(page);
     await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));
     await flush(page);
-    expect(
-      collector
-        .custom('error')
-        .map(({ message }) => message)
-        .sort(),
-    ).toEqual(['RangeError: too far', 'Uncaught TypeError: it broke']);
     expect(collector.custom('visibility')).toEqual([{ visible: true }]);
     const [environment] = collector.custom('environment');
     expect(environment).toMatchObject({
       recorder: 'mutoscope/0.1.0',
       language: expect.any(String) as string,
     });
+  });
+
+  test('clicks inside frames and shadow roots are told in the coordinates of the page', async () => {
+    const frame = '<style>body{margin:0}</style><button style="margin:20px;width:60px">Pay</button>';
+    const collector = await bench.collector(
+      `<style>body{margin:0}</style><div style="height:50px"></div>
+       <iframe id="pay" style="border:5px solid;margin-left:40px;display:block" srcdoc='${frame}'></iframe>
+       <div id="host"></div><div id="later"></div>`,
+    );
+    const page = await bench.page(collector);
+    await page.evaluate(() => {
+      const root = document.querySelector('#host')!.attachShadow({ mode: 'open' });
+      root.innerHTML = '<button>Shadow</button>';
+    });
+    await recording(page);
+    await page.frameLocator('#pay').locator('button').click();
+    await page.evaluate(
+      (html) =>
+        new Promise((resolve) => {
+          const nested = document.createElement('iframe');
+          nested.id = 'nested';
+          nested.onload = resolve;
+          nested.srcdoc = `<iframe srcdoc="${html.replaceAll('"', '&quot;')}"></iframe>`;
+          document.querySelector('#later')!.append(nested);
+        }),
+      frame,
+    );
+    await page.frameLocator('#nested').frameLocator('iframe').locator('button').click();
+    await page.locator('#host button').click();
+    await flush(page);
+    const clicks = collector.custom('click');
+    expect(clicks.map(({ selector, text }) => [selector, text])).toEqual([
+      ['#pay >>> button', 'Pay'],
+      ['#nested >>> iframe >>> button', 'Pay'],
+      ['#host >>> button', 'Shadow'],
+    ]);
+    const box = (await page.frameLocator('#pay').locator('button').boundingBox())!;
+    expect(clicks[0]).toMatchObject({ x: 95, y: Math.round(box.y + box.height / 2) });
+    expect(collector.events().filter(({ type }) => type === 3).length).toBeGreaterThan(0);
+    for (const { id } of clicks) expect(id).toBeGreaterThan(0);
+  });
+
+  test('how many clicks are rage, and how far apart, is the site’s to say', async () => {
+    const tag = 'data-rage-clicks="2" data-rage-gap-ms="60000"';
+    const collector = await bench.collector('<button id="a">A</button>', '', tag);
+    const page = await bench.page(collector);
+    await recording(page);
+    await page.click('#a');
+    await page.waitForTimeout(400);
+    await page.click('#a');
+    await flush(page);
+    expect(collector.custom('rage').map(({ count }) => count)).toEqual([2]);
   });
 });

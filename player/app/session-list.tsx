@@ -248,7 +248,12 @@ function Row(props: { session: SessionSummary; nowMs: number; onOpen: (path: str
     else props.onOpen(path);
   };
   const count = (signal: Signal): number =>
-    ({ rage: session.rageClicks, disabled: session.disabledClicks, error: session.errors })[signal];
+    ({
+      rage: session.rageClicks,
+      dead: session.deadClicks,
+      disabled: session.disabledClicks,
+      error: session.errors,
+    })[signal];
   return (
     <tr on:click={onClick}>
       <td>

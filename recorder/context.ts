@@ -1,0 +1,20 @@
+import type { Guard } from './guard.ts';
+import type { RecorderOptions } from './options.ts';
+import type { CustomPayloads, CustomTag, RecorderHealth } from './protocol.ts';
+
+/** What a part of the recorder knows of itself. */
+export type HealthPart = () => Partial<RecorderHealth>;
+
+/** What the core lends to a part that comes in a chunk of its own. */
+export interface RecordingContext {
+  custom<T extends CustomTag>(tag: T, payload: CustomPayloads[T], timestamp?: number): void;
+  /** -1: the node is not part of the recording. */
+  idOf(node: Node): number;
+  guard: Guard;
+  options: RecorderOptions;
+  /** A part may add what it knows of itself. */
+  parts: HealthPart[];
+  healthNow(): RecorderHealth;
+  /** Starts a part once its chunk is here; the recording goes on without it where it does not come. */
+  late<M>(chunk: Promise<M>, start: (module: M) => () => void): void;
+}
