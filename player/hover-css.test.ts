@@ -46,3 +46,19 @@ test('a sheet with nothing to adapt, or torn in the middle, comes back whole', (
         .replace(/\s/g, ''),
     ).toBe(torn.replace(/\s/g, ''));
 });
+
+test('focus and validity match what the recorder told of them', () => {
+  expect(adaptCss('a:focus, b:not(:focus-visible) {}')).toBe(
+    'a[data-rr-state~=focus], b:not([data-rr-state~=focus-visible]) {}',
+  );
+  expect(adaptCss('label:focus-within{}')).toBe(
+    'label:is([data-rr-state~=focus],:has([data-rr-state~=focus])){}',
+  );
+  expect(adaptCss('input:invalid{} i:user-invalid{} p:hover:focus{}')).toBe(
+    'input[data-rr-state~=invalid]{} i[data-rr-state~=user-invalid]{} p:hover[data-rr-state~=focus],\np.\\:hover[data-rr-state~=focus] {}',
+  );
+  expect(adaptCss('input:valid{}')).toContain(':not([data-rr-state~=invalid])');
+  expect(adaptCss('.is\\:focus{} .a:focus-thing{} b{content:":focus"}')).toBe(
+    '.is\\:focus{} .a:focus-thing{} b{content:":focus"}',
+  );
+});

@@ -1,12 +1,13 @@
 /**
  * Adapts a style sheet for replay, in place of the two copies of postcss that rrweb bundles for it:
  *  - every selector with `:hover` also gets the class `.\:hover`, which the replayer puts on what the cursor is over;
+ *  - `:focus`, `:invalid` and their kin match the states that the recorder told (`states.ts`);
  *  - `min-device-width` and the like become `min-width`, for the stage is not the visitor's screen.
  *
  * One pass over the text. What stands before a `{` is a prelude; strings, comments and escapes are stepped over.
  */
 export function adaptCss(css: string): string {
-  if (!css.includes(':hover') && !css.includes('-device-')) return css;
+  if (!/:hover|-device-|:focus|valid/.test(css)) return css;
   let out = '';
   let from = 0;
   for (let i = 0; i < css.length;) {
@@ -42,6 +43,19 @@ function step(css: string, i: number): number {
   return i + 1;
 }
 
+/**
+ * States that the replayed element cannot be in, or is in wrongly (what is masked is not valid as what was typed). The
+ * recorder tells them as words of an attribute, whose specificity is that of a pseudo-class.
+ */
+const STATE = /(?<!\\):(focus-visible|focus-within|focus|user-invalid|user-valid|invalid|valid)(?![\w-])/g;
+const has = (word: string): string => `[data-rr-state~=${word}]`;
+const STATE_PUT: Record<string, string> = {
+  'focus-within': `:is(${has('focus')},:has(${has('focus')}))`,
+  valid: `:is(input,select,textarea):not(${has('invalid')})`,
+};
+const matchStates = (selectors: string): string =>
+  selectors.replace(STATE, (_, word: string) => STATE_PUT[word] ?? has(word));
+
 /** Not the escaped one of a class name such as `.md\:hover\:red`. */
 const HOVER = /(?<!\\):hover/;
 const HOVERS = new RegExp(HOVER.source, 'g');
@@ -49,11 +63,11 @@ const HOVERS = new RegExp(HOVER.source, 'g');
 function adaptPrelude(prelude: string): string {
   const bare = prelude.replace(/\/\*[^]*?\*\//g, '');
   if (bare.trimStart().startsWith('@')) return prelude.replace(/(max|min)-device-(width|height)/g, '$1-$2');
-  if (!HOVER.test(bare)) return prelude;
+  if (!HOVER.test(bare)) return matchStates(prelude);
   const added: string[] = [];
   for (const selector of splitSelectors(bare))
     if (HOVER.test(selector)) added.push(selector.trim().replace(HOVERS, '.\\:hover'));
-  return `${prelude.trimEnd()},\n${added.join(',\n')} `;
+  return matchStates(`${prelude.trimEnd()},\n${added.join(',\n')} `);
 }
 
 function splitSelectors(prelude: string): string[] {

@@ -21,7 +21,7 @@ export interface PlayerProps {
   onRetry: () => void;
 }
 
-const SIGNAL_TYPES = new Set(['rage', 'disabled', 'error']);
+const SIGNAL_TYPES = new Set(['rage', 'dead', 'disabled', 'error']);
 const NARROW_PX = 900;
 
 export function Player(props: PlayerProps): JSX.Element {

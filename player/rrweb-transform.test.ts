@@ -23,3 +23,12 @@ test('where upstream’s text has moved, the build fails and says which', () => 
   );
   expect(() => slimReplay(upstream() + upstream())).toThrow(/found 2 times/);
 });
+
+test('MathML is built in its namespace, and nothing of HTML is', () => {
+  const [, names] = /\/\^(\([^/]+\))\$\/\.test\(tagName\)/.exec(slimReplay(upstream()))!;
+  const isMath = new RegExp(`^${names}$`);
+  for (const name of ['math', 'mi', 'mn', 'mo', 'mfrac', 'munderover', 'annotation-xml'])
+    expect(isMath.test(name), name).toBe(true);
+  for (const name of ['main', 'map', 'mark', 'menu', 'meta', 'meter', 'math-field'])
+    expect(isMath.test(name), name).toBe(false);
+});

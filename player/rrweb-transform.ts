@@ -4,6 +4,7 @@ import type { Plugin } from 'vite';
 /**
  * What must differ from `@rrweb/replay` as published, done while building:
  *  - postcss, bundled twice (37 KB gz), only adapts `:hover` and device widths: `hover-css.ts` does that in one pass.
+ *  - MathML is built in its namespace, without which it is no mathematics. Its names are not HTML's.
  * Each text is looked for exactly once; where upstream's has moved, the build fails and says which.
  */
 const EDITS: readonly { find: string; put: string }[] = [
@@ -27,6 +28,12 @@ const EDITS: readonly { find: string; put: string }[] = [
   return result2;
 }`,
     put: 'function adaptCssForReplay(cssText) {\n  return adaptCssOnce(cssText);\n}',
+  },
+  {
+    find: `          );
+        node2 = doc.createElement(tagName);`,
+    put: `          );
+        node2 = /^(math|m[inos]|mtext|mspace|mrow|mfrac|msqrt|mroot|mstyle|merror|mpadded|mphantom|msub|msup|msubsup|munder|mover|munderover|mmultiscripts|mprescripts|mtable|mtr|mtd|maction|semantics|annotation|annotation-xml)$/.test(tagName) ? doc.createElementNS("http://www.w3.org/1998/Math/MathML", tagName) : doc.createElement(tagName);`,
   },
 ];
 

@@ -1,13 +1,15 @@
 import { Replayer } from '@rrweb/replay';
 import type { eventWithTime } from '@rrweb/types';
 import { EventType, type ClickPayload } from '#protocol';
+import { createPictures } from './canvas.ts';
 import type { Engine, EngineListener } from './engine.ts';
 import type { ReplayEvent } from './sanitize.ts';
+import { restoreStates, STATE_RULES } from './states.ts';
 import { passedEvents } from './window.ts';
 
 /** Nothing may leave the stage: no image, style, font, frame or medium that the recording names by address. */
 export const STAGE_CSP =
-  "default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:; font-src data:; media-src 'none'";
+  "default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:; font-src data: blob:; media-src 'none'";
 /** A click this close to the moment sought is drawn, so that a link to a click shows the click. */
 const CLICK_NEAR_MS = 250;
 /** Epoch milliseconds as doubles are a quarter of a microsecond apart. */
@@ -66,6 +68,8 @@ export function createRrwebEngine(
         showDebug: false,
         skipInactive: false,
         triggerFocus: false,
+        insertStyleRules: STATE_RULES,
+        plugins: [restoreStates()],
         mouseTail: options.mouseTail && { duration: 600, lineWidth: 2, strokeStyle: '#4263eb' },
       });
       const stage: Stage = { replayer, host };
@@ -81,6 +85,12 @@ export function createRrwebEngine(
         const click = current === stage && clickOf(event as ReplayEvent);
         if (click) listener.onClick({ ...click, still: false });
       });
+      const pictures = createPictures(
+        (id) => replayer.getMirror().getNode(id),
+        () => replayer.iframe.contentDocument,
+      );
+      replayer.on('event-cast', (event) => pictures.onEvent(event as ReplayEvent));
+      replayer.on('fullsnapshot-rebuilded', pictures.onSnapshot);
       replayer.on('finish', () => {
         if (current === stage) listener.onEnd();
       });
