@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { createCollector } from '#collector';
@@ -193,6 +194,7 @@ function banner(config: Config, project: Project, apiKey: string): void {
     ...(config.DEMO === 'on' ? [`  Demo site   ${url}/demo/`] : []),
     `  Sign in     ${url}/${apiKey ? `#key=${apiKey}` : ''}`,
     `  Snippet     <script async src="${url}/r/loader.js" data-key="${project.writeKeys[0]?.key}"></script>`,
+    `  Pinned      ${pinnedSnippet(url, project.writeKeys[0]?.key)}`,
     `              for pages of ${project.writeKeys[0]?.origins.join(', ')}`,
     `  Ask SQL     curl -s ${url}/v1/sql -H "authorization: Bearer ${apiKey || 'ak_…'}" -H 'content-type: application/json' \\`,
     `                -d '{"sql": "SELECT type, count(*) AS events FROM events GROUP BY type ORDER BY events DESC"}'`,
@@ -201,6 +203,15 @@ function banner(config: Config, project: Project, apiKey: string): void {
     '',
   ];
   process.stdout.write(lines.join('\n'));
+}
+
+/** The build's own loader and no other, kept by browsers for ever. */
+function pinnedSnippet(url: string, key = ''): string {
+  const { pinned, integrity } = JSON.parse(readFileSync(join(DIST, 'recorder/integrity.json'), 'utf8')) as {
+    pinned: string;
+    integrity: Record<string, string>;
+  };
+  return `<script async src="${url}/r/${pinned}" integrity="${integrity[pinned]}" crossorigin data-key="${key}"></script>`;
 }
 
 if (process.argv.includes('--help')) {

@@ -1,5 +1,6 @@
 import type { Guard } from './guard.ts';
 import type { CustomPayloads } from './protocol.ts';
+import { recordedTitle } from './masking.ts';
 import { scrubUrl } from './scrub.ts';
 
 type Navigation = CustomPayloads['navigation'];
@@ -7,25 +8,32 @@ type Navigation = CustomPayloads['navigation'];
 export const navigationNow = (kind: Navigation['kind']): Navigation => ({
   kind,
   url: scrubUrl(location.href),
-  title: document.title,
+  title: recordedTitle(),
 });
 
 /**
- * Which navigation a history event is; undefined for none. A move between addresses that differ in their fragment
- * fires both `popstate` and `hashchange`: the latter counts. Pure.
+ * Which navigation it is that came by a call of History, by an event, or (`push`, `replace`, `traverse`) by the
+ * Navigation API; undefined for none that has not been told. Pure.
  */
 export function kindOf(
-  event: 'pushState' | 'replaceState' | 'popstate' | 'hashchange',
+  by: 'pushState' | 'replaceState' | 'popstate' | 'hashchange' | 'push' | 'replace' | 'traverse',
   from: string,
   to: string,
 ): Navigation['kind'] | undefined {
-  if (event === 'pushState') return 'push';
+  if (by === 'pushState') return 'push';
   // A hashchange may come after a further move, which has been told by then.
   if (from === to) return undefined;
-  if (event === 'hashchange') return 'hash';
-  if (event === 'replaceState') return 'replace';
-  return from.split('#', 1)[0] === to.split('#', 1)[0] ? undefined : 'pop';
+  if (by === 'replaceState') return 'replace';
+  if (from.split('#', 1)[0] === to.split('#', 1)[0]) return 'hash';
+  return by === 'push' || by === 'replace' ? by : 'pop';
 }
+
+/**
+ * A router sets the title after the address, some tasks later where it renders in slices or waits for code: it is looked
+ * for so often, and so also for longer where the page is slow.
+ */
+const TITLE_LOOKS = 10;
+const TITLE_LOOK_MS = 25;
 
 export interface NavigationObserver {
   /** Tells what waits for its title, now. */
@@ -34,8 +42,8 @@ export interface NavigationObserver {
 }
 
 /**
- * Tells every change of address; the patched History behaves as before, and is put back at the end. A router sets the
- * title after the address: each navigation is told when the running task is over, or when something else shall follow.
+ * Tells every change of address; the patched History behaves as before, and is put back at the end. Each navigation is
+ * told once the title has changed or was looked for TITLE_LOOKS times, or when something else shall follow.
  */
 export function observeNavigation(
   onNavigation: (navigation: Navigation) => void,
@@ -44,22 +52,40 @@ export function observeNavigation(
   let isObserving = true;
   let href = location.href;
   let pending: Navigation[] = [];
+  /** 0 until the task of the first move is over, for moves in one task share their title. */
+  let looks = 0;
+  let isCalled = false;
   const flush = guard(() => {
     const told = pending;
     pending = [];
-    for (const navigation of told) onNavigation({ ...navigation, title: document.title });
+    looks = 0;
+    for (const navigation of told) onNavigation({ ...navigation, title: recordedTitle() });
   });
-  const changed = guard((event: Parameters<typeof kindOf>[0]) => {
+  const settle = guard((first: Navigation) => {
+    if (pending[0] !== first) return;
+    if (recordedTitle() !== first.title || looks++ === TITLE_LOOKS) flush();
+    else setTimeout(settle, TITLE_LOOK_MS, first);
+  });
+  const changed = guard((by: Parameters<typeof kindOf>[0]) => {
     if (!isObserving) return;
-    const kind = kindOf(event, href, location.href);
+    const kind = kindOf(by, href, location.href);
     if (!kind) return;
     href = location.href;
-    if (pending.push(navigationNow(kind)) === 1) setTimeout(flush);
+    if (looks) flush();
+    const navigation = navigationNow(kind);
+    if (pending.push(navigation) === 1) setTimeout(settle, 0, navigation);
   });
   const restorers = (['pushState', 'replaceState'] as const).map((name) => {
     const original = history[name];
     const patched: History['pushState'] = function (this: History, ...args) {
-      original.apply(this, args);
+      // A router's listener may come before ours, and answer popstate by replaceState.
+      changed('popstate');
+      isCalled = true;
+      try {
+        original.apply(this, args);
+      } finally {
+        isCalled = false;
+      }
       changed(name);
     };
     history[name] = patched;
@@ -72,6 +98,13 @@ export function observeNavigation(
   const onHash = (): void => changed('hashchange');
   addEventListener('popstate', onPop);
   addEventListener('hashchange', onHash);
+  // What goes by neither, such as `navigation.navigate()`.
+  const { navigation: entries } = window as { navigation?: EventTarget };
+  const onEntry = (event: Event): void => {
+    const by = (event as { navigationType?: 'push' | 'replace' | 'traverse' }).navigationType;
+    if (by && !isCalled) changed(by);
+  };
+  entries?.addEventListener('currententrychange', onEntry);
   return {
     flush,
     stop: () => {
@@ -79,6 +112,7 @@ export function observeNavigation(
       restorers.forEach((restore) => restore());
       removeEventListener('popstate', onPop);
       removeEventListener('hashchange', onHash);
+      entries?.removeEventListener('currententrychange', onEntry);
     },
   };
 }

@@ -27,7 +27,7 @@ function track(...call) {
   const recorder = (window.mutoscope ??= {
     q: [],
     track(...waiting) {
-      this.q.push(waiting);
+      this.q.push(['track', ...waiting]);
     },
   });
   recorder.track(...call);

@@ -62,8 +62,8 @@ describe.skipIf(!executablePath)('the demo site', () => {
     await page.click('#finish');
     expect(new URL(page.url()).pathname).toBe('/demo/signup/done');
     expect(await told()).toEqual([
-      ['variant', { fix: false }],
-      ['signed_up', { plan: 'branches' }],
+      ['track', 'variant', { fix: false }],
+      ['track', 'signed_up', { plan: 'branches' }],
     ]);
   });
 
@@ -78,7 +78,7 @@ describe.skipIf(!executablePath)('the demo site', () => {
     await page.check('#terms');
     await page.click('#continue');
     expect(new URL(page.url()).pathname).toBe('/demo/signup/step-3');
-    expect(await told()).toEqual([['variant', { fix: true }]]);
+    expect(await told()).toEqual([['track', 'variant', { fix: true }]]);
   });
 
   test('keeps the switch over a reload, and what was entered when going back', async () => {
