@@ -9,7 +9,7 @@ INSTALLED := node_modules/.package-lock.json
 RECORDER  := $(shell find recorder -type f ! -name '*.test.ts' 2>/dev/null)
 PLAYER    := $(shell find player query/api.ts -type f ! -name '*.test.ts' 2>/dev/null)
 
-.PHONY: help start install build test story chart-check image servers browser check format readme size clean bench-recorder privacy gallery
+.PHONY: help start install build test story chart-check image servers browser check format readme size clean package bench-recorder bench-close privacy gallery
 
 help: ## what each target does
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,11 +64,18 @@ readme: install ## write the README's tables anew from the code, and its picture
 	@node deploy/readme.ts
 	@[ ! -f .cache/story/player-embedded.png ] || cp .cache/story/player-embedded.png deploy/screenshots/player.png
 
-size: build ## what the recorder weighs, and what its peers weigh
+size: build browser ## what the recorder weighs, and what its peers weigh
 	@node recorder/size.ts
+	@node recorder/size.bench.ts
+
+package: install ## the recorder's npm package, in dist/package/recorder
+	@node recorder/package/make.ts
 
 bench-recorder: build browser ## what recording costs the page, beside other recorders; prints figures
 	@node recorder/bench/cost.bench.ts
+
+bench-close: build browser ## whether what a page recorded before it closed arrives, over CLOSES=200 closes; prints figures
+	@CLOSES=$${CLOSES:-200} vitest run deploy/recorder-transport -t 'however it closes' | grep -E '^figure|Error|passed'
 
 privacy: build browser ## how many planted secrets reach the wire, beside other recorders; prints figures
 	@node recorder/bench/privacy.bench.ts

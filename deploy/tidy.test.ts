@@ -2,7 +2,7 @@ import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { CONFIG } from '#service';
-import { fillTables, TABLES } from './readme.ts';
+import { DOCUMENTS, fillTables, optionsTable, TABLES } from './readme.ts';
 import {
   checkArrows,
   checkDead,
@@ -40,10 +40,13 @@ describe('the repository', () => {
   test('has no leftovers', () => expect(checkLeftovers(files)).toEqual([]));
   test('uses the words of the glossary', () => expect(checkWords(files)).toEqual([]));
   test('has no file that is too long', () => expect(checkLengths(files)).toEqual([]));
-  test('has a README whose tables are those of the code (make readme)', () => {
-    const readme = read('README.md');
-    expect(fillTables(readme)).toBe(readme);
-  });
+  test.each(Object.entries(DOCUMENTS))(
+    'has a %s whose tables are those of the code (make readme)',
+    (path, tables) => {
+      const text = read(path);
+      expect(fillTables(text, tables)).toBe(text);
+    },
+  );
 });
 
 describe('the chart', () => {
@@ -186,5 +189,14 @@ export * from './e.ts';\nconst f = await import('f');\nimport { type G, h } from
     expect(filled).not.toContain('stale');
     expect(fillTables(filled)).toBe(filled);
     expect(() => fillTables('# Mutoscope')).toThrow('config');
+  });
+  test('an option of the recorder that has no default, or a source that cannot be read', () => {
+    const source = (value: string): string =>
+      `export interface RecordOptions {\n  /** How\n   * much. */\n  sampleRate?: number;\n  url: string;\n}\nconst DEFAULTS: X = {\n${value}};\n`;
+    expect(optionsTable(source('  sampleRate: 1_000,\n'))).toContain(
+      '| `sampleRate` | `data-sample-rate` | `number` | `1000` | How much. |\n| `url` | `data-url` | `string` | required | How much. |',
+    );
+    expect(() => optionsTable(source('  other: 1,\n'))).toThrow('sampleRate has no default');
+    expect(() => optionsTable('interface Other {}')).toThrow('no RecordOptions');
   });
 });

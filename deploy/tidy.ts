@@ -31,7 +31,7 @@ const LIBRARY_EXCEPTIONS: readonly { library: RegExp; path: RegExp; reason: stri
   { library: /./, path: TEST_SUPPORT, reason: 'so may what only tests use, if its name says so' },
   {
     library: /^(vite|vite-plugin-solid)$/,
-    path: /\/(vite\.config|rrweb-transforms?)\.ts$/,
+    path: /\/(vite\.config|rrweb-transforms?|x-terser|x-vite)\.ts$/,
     reason: 'the build',
   },
   { library: /^vitest/, path: /^(vitest\.config|deploy\/(servers|reporter))\.ts$/, reason: 'the test run' },

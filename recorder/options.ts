@@ -1,3 +1,5 @@
+import { DEAD_MS, RAGE_CLICKS_MIN, RAGE_GAP_MS } from './protocol.ts';
+
 /** What a page may set. On the loader's tag each is a `data-` attribute in kebab case: `data-consent="required"`. */
 export interface RecordOptions {
   /** Base address of the collector, `https://…`, without a slash at its end. */
@@ -6,11 +8,11 @@ export interface RecordOptions {
   key: string;
   /** `required`: not a byte is read before `grant()`. */
   consent?: 'granted' | 'required';
-  /** Global Privacy Control and Do Not Track count as a refusal. */
+  /** Global Privacy Control and Do Not Track count as a refusal, which `grant()` does not lift. */
   honorGpc?: boolean;
-  /** `strict`: the page's own texts are masked, too. */
+  /** `strict`: the page's own texts are masked, too, with names in attributes and parts of addresses. */
   privacy?: 'default' | 'strict';
-  /** Selectors that mean what the attributes and classes of the same name mean. */
+  /** Selectors that mean what the attributes and classes of the same name mean (`data-rr-mask`, `rr-mask`). The nearest of mask and unmask counts; block holds for all inside. */
   mask?: string;
   block?: string;
   ignore?: string;
@@ -20,14 +22,14 @@ export interface RecordOptions {
   keepParams?: string;
   /** Share of sessions that are recorded, 0 to 1. Drawn once a session. */
   sampleRate?: number;
-  /** `on-error`: the last BUFFER_MS are held back, and sent only after an error or `flush()`. */
+  /** `on-error`: the last 60 s are held back, and sent only after an error or `flush()`. */
   mode?: 'full' | 'on-error';
   /** A random first-party id that tells that two sessions are of one visitor. Kept in localStorage, never without consent. */
   visitorId?: boolean;
   /** Rage: so many clicks on one target, each at most so long after the one before. */
   rageClicks?: number;
   rageGapMs?: number;
-  /** Dead: nothing came of a click on what looks clickable, within this. */
+  /** Dead: nothing came of a click on what looks clickable, within this. 0: not looked for. */
   deadMs?: number;
   /** Web vitals: LCP, INP, CLS, FCP, TTFB. */
   vitals?: boolean;
@@ -35,13 +37,16 @@ export interface RecordOptions {
   network?: 'off' | 'requests' | 'bodies';
   /** The page's console, masked. */
   console?: boolean;
-  /** Pictures of canvases a second; 0: none. */
+  /** Pictures of canvases a second, at most 10; 0: none. */
   canvasFps?: number;
-  /** Fonts that scripts make. */
+  /** Fonts that scripts make once the recorder runs. */
   fonts?: boolean;
-  /** Frames of other origins, which must run the recorder themselves. */
-  crossOriginFrames?: boolean;
-  /** Style sheets, images and fonts that a replay could not fetch later, by content hash. */
+  /**
+   * Origins of frames in this page, and of pages around it, that record together as one session; separated by commas.
+   * Each must run the recorder with the same key, and list the other.
+   */
+  crossOriginFrames?: string;
+  /** Style sheets, images and fonts that a replay could not fetch later, by content hash. In secure contexts, and with `mode: 'full'`. */
   assets?: boolean;
   /** A page with more nodes is not recorded, but a note that it was. */
   nodesMax?: number;
@@ -60,15 +65,15 @@ export const DEFAULTS: Omit<RecorderOptions, 'url' | 'key'> = {
   sampleRate: 1,
   mode: 'full',
   visitorId: false,
-  rageClicks: 3,
-  rageGapMs: 300,
-  deadMs: 1234,
+  rageClicks: RAGE_CLICKS_MIN,
+  rageGapMs: RAGE_GAP_MS,
+  deadMs: DEAD_MS,
   vitals: true,
   network: 'requests',
   console: false,
   canvasFps: 0,
   fonts: false,
-  crossOriginFrames: false,
+  crossOriginFrames: '',
   assets: false,
   nodesMax: 200_000,
 };

@@ -5,16 +5,22 @@ import { gzipSync } from 'node:zlib';
 export interface Sizes {
   coreGzBytes: number;
   loaderGzBytes: number;
+  /** Of every script, by its name; lazy chunks among them. */
+  gzBytes: Map<string, number>;
 }
+
+export const gzBytesOf = (text: string | Uint8Array): number => gzipSync(text, { level: 9 }).length;
 
 /** @throws Error when the folder holds no build */
 export function measure(folder: string): Sizes {
-  const gzBytes = (pattern: RegExp): number => {
-    const file = readdirSync(folder).find((name) => pattern.test(name));
-    if (!file) throw new Error(`no ${pattern} in ${folder}`);
-    return gzipSync(readFileSync(join(folder, file)), { level: 9 }).length;
+  const scripts = readdirSync(folder).filter((name) => name.endsWith('.js'));
+  const gzBytes = new Map(scripts.map((name) => [name, gzBytesOf(readFileSync(join(folder, name)))]));
+  const find = (pattern: RegExp): number => {
+    const name = scripts.find((script) => pattern.test(script));
+    if (!name) throw new Error(`no ${pattern} in ${folder}`);
+    return gzBytes.get(name)!;
   };
-  return { coreGzBytes: gzBytes(/^core-.+\.js$/), loaderGzBytes: gzBytes(/^loader\.js$/) };
+  return { coreGzBytes: find(/^core-.+\.js$/), loaderGzBytes: find(/^loader\.js$/), gzBytes };
 }
 
 if (import.meta.main) {

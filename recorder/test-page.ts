@@ -47,13 +47,13 @@ export class Bench {
     await collector.listen();
     return collector;
   }
-  /** A page that is open and recording. `init` runs before any script of the page. */
-  async page(collector: TestCollector, init?: string, path = '/'): Promise<Page> {
+  /** A page that is open and recording. `init` runs before any script of the page; `base` may be a proxy's address. */
+  async page(collector: TestCollector, init?: string, path = '/', base = collector.url): Promise<Page> {
     const context: BrowserContext = await this.browser.newContext();
     this.open.push(context);
     if (init) await context.addInitScript({ content: init });
     const page = await context.newPage();
-    await page.goto(collector.url + path);
+    await page.goto(base + path);
     return page;
   }
   async closePages(): Promise<void> {
@@ -86,5 +86,13 @@ export async function until(condition: () => boolean, what: string): Promise<voi
   for (const end = Date.now() + 10_000; !condition();) {
     if (Date.now() > end) throw new Error(`did not come: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+/** Waits for what the page records in its own time. */
+export async function untilFlushed(page: Page, condition: () => boolean): Promise<void> {
+  for (const end = Date.now() + 10_000; !condition();) {
+    if (Date.now() > end) throw new Error(`did not come: ${String(condition)}`);
+    await page.waitForTimeout(50);
+    await flush(page);
   }
 }
