@@ -196,7 +196,12 @@ export class TestCollector {
     const { pathname } = new URL(request.url!, this.url);
     if (request.method === 'POST' && pathname === RR1_PATH) {
       const chunks: Buffer[] = [];
-      for await (const chunk of request) chunks.push(chunk as Buffer);
+      try {
+        for await (const chunk of request) chunks.push(chunk as Buffer);
+      } catch {
+        // The page went in the midst of it: what did not arrive is not stored.
+        return;
+      }
       const [hello, ...batches] = decodeFrames(new Uint8Array(Buffer.concat(chunks)));
       this.posts++;
       if (this.intercept(response) || (!this.welcomes && !batches.length)) return;
