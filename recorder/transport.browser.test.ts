@@ -25,10 +25,10 @@ describe.skipIf(!chromium)('the transport in Chromium', () => {
     await flush(page);
     const events = collector.events();
     expect(seqs(events)).toEqual(oneTo(events.length));
-    // The health is told when its part is here.
+    // Health and vitals are told when their parts are here.
     const kinds = events
       .map((event) => event.data.tag ?? event.type)
-      .filter((kind) => kind !== 'recorder_health');
+      .filter((kind) => kind !== 'recorder_health' && kind !== 'web-vital');
     expect(kinds.slice(0, 4)).toEqual(['environment', 'navigation', 4, 2]);
     expect(collector.custom('track').map(({ props }) => (props as { n: number }).n)).toEqual(oneTo(50));
     const payloads = collector.payloads();
