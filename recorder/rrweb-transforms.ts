@@ -29,22 +29,6 @@ const STATE_OF = 'rrStateOf';
 
 const PRIVACY: Change[] = [
   {
-    why: 'each attribute passes our masks and scrubbers when an element is serialised, once its address is whole',
-    find: `      attributes[attr.name] = transformAttribute(
-        doc,
-        tagName,
-        toLowerCase(attr.name),
-        attr.value
-      );`,
-    put: `      const masked = ${HOOKS}.maskAttribute(n, toLowerCase(attr.name), transformAttribute(
-        doc,
-        tagName,
-        toLowerCase(attr.name),
-        attr.value
-      ));
-      if (masked !== null) attributes[attr.name] = masked;`,
-  },
-  {
     why: 'what lies over a text is handed down the tree, and marks inside a masked text count; the rest is ours',
     find: 'function needMaskingText(node, maskTextClass, maskTextSelector, checkAncestors) {\n',
     until: 'function onceIframeLoaded(',
@@ -55,12 +39,6 @@ const PRIVACY: Change[] = [
     find: '  if (!isStyle && !isScript && textContent2 && needsMask) {',
     until: '  return {\n    type: NodeType.Text,',
     put: `  if (!isScript && textContent2) textContent2 = ${HOOKS}.recordedText(n, textContent2, needsMask);\n`,
-  },
-  {
-    why: 'addresses and texts in style sheets are scrubbed once they are whole',
-    find: 'attributes._cssText = cssText;',
-    times: 2,
-    put: `attributes._cssText = ${HOOKS}.scrubCss(cssText);`,
   },
   {
     why: 'block looks at ancestors, also across shadow roots, for every kind of event',
@@ -81,11 +59,6 @@ const PRIVACY: Change[] = [
 `,
   },
   {
-    why: 'block holds for what is inside a frame, too',
-    find: '  if (serializedNode.type === NodeType.Element && serializedNode.tagName === "iframe") {',
-    put: `  if (serializedNode.type === NodeType.Element && serializedNode.tagName === "iframe" && !${HOOKS}.isBlocked(n)) {`,
-  },
-  {
     why: 'how far a field is scrolled tells the length of what it holds',
     find: '  if (!newlyAddedElement) {\n    if (n.scrollLeft) {',
     put: `  if (!newlyAddedElement && (n.scrollLeft || n.scrollTop) && !${HOOKS}.isScrollMasked(n)) {\n    if (n.scrollLeft) {`,
@@ -93,17 +66,6 @@ const PRIVACY: Change[] = [
 ];
 
 const SIZE: Change[] = [
-  {
-    why: 'the browsers that lack it lack our build target, too; what we patch is put back otherwise (see patch.ts)',
-    find: 'let nowTimestamp = Date.now;\n',
-    until: 'const index = {',
-    put: '',
-  },
-  {
-    why: 'nobody asks for these',
-    find: '  nowTimestamp,\n  mutationObserverCtor,\n  patch\n};',
-    put: '  mutationObserverCtor\n};',
-  },
   {
     why: 'our own list masks: rrweb only has to ask it for fields',
     find: 'function maskInputValue({',
@@ -124,11 +86,6 @@ const SIZE: Change[] = [
     why: 'only a preloaded style sheet needs it, and those are not recorded',
     find: 'function extractFileExtension(path, baseURL) {',
     until: 'function extractOrigin(url) {',
-    put: '',
-  },
-  {
-    why: 'preloaded style sheets are not recorded',
-    find: ' || serializedNode.attributes.rel === "preload" && typeof serializedNode.attributes.href === "string" && extractFileExtension(serializedNode.attributes.href) === "css"',
     put: '',
   },
   {
@@ -159,16 +116,6 @@ function getAbsoluteSrcsetString(doc, attributeValue) {
     (absoluteToDoc(doc, url) + descriptors).trim()).join(", ") || attributeValue;
 }
 `,
-  },
-  {
-    why: 'how long a frame is waited for is not for options to say',
-    find: '    }, iframeLoadTimeout);',
-    put: '    }, 5e3);',
-  },
-  {
-    why: 'nor is it for a style sheet',
-    find: '  }, styleSheetLoadTimeout);',
-    put: '  }, 5e3);',
   },
   {
     why: 'style sheets are always inlined',
@@ -214,20 +161,6 @@ function getAbsoluteSrcsetString(doc, attributeValue) {
     put: '  } = options;\n',
   },
   {
-    why: 'classes and warnings of the replayer; and the observers below were all that needed the rest',
-    find: 'class BaseRRNode {',
-    until: 'function closestElementOfNode(node) {',
-    put: '',
-  },
-  {
-    why: 'a class of the replayer that record does not use: nor is a node asked whether it is one',
-    find: `  if (n instanceof BaseRRNode && "shadowRoot" in n) {
-    return Boolean(n.shadowRoot);
-  }
-`,
-    put: '',
-  },
-  {
     why: 'we never record the title of the document by mutations',
     find: 'function isIgnored(n, mirror2, slimDOMOptions) {',
     until: 'function isAncestorRemoved(',
@@ -235,12 +168,6 @@ function getAbsoluteSrcsetString(doc, attributeValue) {
   return n.tagName === "TITLE" || mirror.getId(n) === IGNORED_NODE;
 }
 `,
-  },
-  {
-    why: 'the browsers that lack it lack our build target, too',
-    find: 'function legacy_isTouchEvent(event) {',
-    until: 'function isSerializedIframe(',
-    put: '',
   },
   {
     why: 'only the replayer looks style sheets up by their numbers',
@@ -300,51 +227,29 @@ const callbackWrapper = (cb) => (...rest) => {
     why: 'neither cross-origin frames nor canvases are recorded by rrweb; what is left of its managers is this',
     find: 'class CrossOriginIframeMirror {',
     until: 'class ProcessedNodeManager {',
-    put: `class Frames {
-  addIframe() {
-  }
-  addLoadListener(cb) {
-    this.loadListener = cb;
-  }
-  attachIframe(iframeEl, childSn) {
-    mutationCb({
-      adds: [{ parentId: mirror.getId(iframeEl), nextId: null, node: childSn }],
-      removes: [],
-      texts: [],
-      attributes: [],
-      isAttachIframe: true
-    });
-    this.loadListener(iframeEl);
-    const doc = iframeEl.contentDocument;
-    if (doc?.adoptedStyleSheets?.length) stylesheetManager.adoptStyleSheets(doc.adoptedStyleSheets, mirror.getId(doc));
-  }
-}
-class ShadowRoots {
+    put: `class ShadowRoots {
   constructor() {
     this.restoreHandlers = [];
     this.init();
   }
   init() {
     this.reset();
-    this.patchAttachShadow(Element, document);
+    this.patchAttachShadow(Element);
   }
-  addShadowRoot(shadowRoot2, doc) {
+  addShadowRoot(shadowRoot2) {
     if (this.shadowDoms.has(shadowRoot2) || !isNativeShadowDom(shadowRoot2)) return;
     this.shadowDoms.add(shadowRoot2);
     ${TREE}.observe(shadowRoot2, scene, callbackWrapper);
     this.restoreHandlers.push(${OBSERVERS}.observeScroll(shadowRoot2, scene));
     setTimeout(callbackWrapper(() => {
-      stylesheetManager.adoptStyleSheets(shadowRoot2.adoptedStyleSheets ?? [], mirror.getId(index.host(shadowRoot2)));
+      stylesheetManager.adoptStyleSheets(shadowRoot2.adoptedStyleSheets ?? [], mirror.getId(shadowRoot2.host));
       this.restoreHandlers.push(${OBSERVERS}.observeAdopted(shadowRoot2, scene));
     }));
   }
-  observeAttachShadow({ contentWindow, contentDocument }) {
-    if (contentWindow && contentDocument) this.patchAttachShadow(contentWindow.Element, contentDocument);
-  }
-  patchAttachShadow({ prototype }, doc) {
-    this.restoreHandlers.push(${OBSERVERS}.patch(prototype, "attachShadow", (call, host2) => {
+  patchAttachShadow({ prototype }) {
+    this.restoreHandlers.push(${OBSERVERS}.patch(prototype, "attachShadow", (call, host) => {
       const root = call();
-      callbackWrapper(() => index.shadowRoot(host2) && inDom(host2) && this.addShadowRoot(root, doc))();
+      callbackWrapper(() => shadowOf(host) && host.isConnected && this.addShadowRoot(root))();
       return root;
     }));
   }
@@ -358,11 +263,6 @@ class StyleSheets {
   constructor() {
     this.styleMirror = new StyleSheetMirror();
     this.hosts = new Set();
-  }
-  attachLinkElement(_linkEl, { id, attributes }) {
-    if ("_cssText" in attributes) mutationCb({ adds: [], removes: [], texts: [], attributes: [{ id, attributes }] });
-  }
-  trackLinkElement() {
   }
   adoptStyleSheets(sheets, hostId) {
     // Only where sheets were told, it tells something that none are left.
@@ -387,11 +287,6 @@ class StyleSheets {
   }
 }
 `,
-  },
-  {
-    why: 'frames and shadow roots are processed by buffers that are gone when the recording is',
-    find: '  destroy() {\n  }\n',
-    put: '',
   },
   {
     why: 'most options are not for us to set, and the others never change (see HOISTED)',
@@ -425,54 +320,6 @@ function record(options) {
   shadowDomManager = scene.shadowDomManager = new ShadowRoots();
 `,
   },
-  {
-    why: 'we always record the DOM',
-    find: '    if (!recordDOM) {\n      return;\n    }\n',
-    put: '',
-  },
-  {
-    why: 'the widths and heights of a window need no fallbacks in the browsers that we build for',
-    find: '          width: getWindowWidth(),\n          height: getWindowHeight()\n',
-    put: '          width: innerWidth,\n          height: innerHeight\n',
-  },
-  {
-    why: 'nor does where it is scrolled to',
-    find: 'getWindowScroll(window)',
-    put: `${OBSERVERS}.scrollOf(window)`,
-  },
-  {
-    why: 'our observers tell by themselves',
-    find: '    const observe = (doc) => {\n',
-    until: '    iframeManager.addLoadListener(',
-    put: '    const observe = (doc) => initObservers({ doc });\n',
-  },
-  {
-    why: "what fails is told to us, not to the page's console; and we always begin once the document is parsed",
-    find: '    const init = () => {\n      takeFullSnapshot();',
-    until: 'record.takeFullSnapshot = ',
-    put: `    const init = () => {
-      takeFullSnapshot();
-      handlers.push(observe(document));
-      recording = true;
-    };
-    if (document.readyState !== "loading") init();
-    else handlers.push(
-      ${OBSERVERS}.on("DOMContentLoaded", () => {
-        wrappedEmit({ type: 0, data: {} });
-        init();
-      }),
-      ${OBSERVERS}.on("load", () => wrappedEmit({ type: 1, data: {} }), window)
-    );
-    return () => {
-      handlers.forEach((handler) => callbackWrapper(handler)());
-      recording = false;
-    };
-  } catch (error) {
-    errorHandler(error);
-  }
-}
-`,
-  },
 ];
 
 /** Applied after the others: what these replace as a whole, the others may have changed. */
@@ -483,18 +330,12 @@ const COST: Change[] = [
     until: 'let errorHandler;\n',
     put: `const ${TREE} = createRecordedTree({
   mirror: () => mirror,
-  prototypeOf: getUntaintedPrototype,
   serialize: serializeNodeWithId,
   ignoreAttribute,
   transformAttribute,
   maskInputValue
 });
 `,
-  },
-  {
-    why: 'a snapshot is what there is time for; the rest follows',
-    find: '  return serializeNodeWithId(n, {\n    doc: n,\n',
-    put: `  return ${TREE}.snapshot(n, {\n`,
   },
   {
     why: 'nothing inside a block is walked: only whether one begins here is asked',
@@ -504,35 +345,6 @@ const COST: Change[] = [
   return ${HOOKS}.beginsBlock(element);
 }
 `,
-  },
-  {
-    why: 'what lies over a text is handed down the tree: what is around is asked once for all of them',
-    find: '  let { needsMask } = options;\n',
-    until: '  const _serializedNode = serializeNode(n, {',
-    put: `  const { preserveWhiteSpace } = options;
-  const needsMask = options.needsMask = ${HOOKS}.coverOf(n, options.needsMask);
-`,
-  },
-  {
-    why: 'a node that was left out may be wanted where it is now',
-    find: '  if (mirror2.hasNode(n)) {\n    id = mirror2.getId(n);\n  } else if',
-    put: '  if (mirror2.getId(n) > 0) {\n    id = mirror2.getId(n);\n  } else if',
-  },
-  {
-    why: 'children are walked by us, and what is blocked is for us to know',
-    find: '  let recordChild = !skipChild;\n',
-    until: '  const parent = index.parentNode(n);\n  if (parent && isShadowRoot(parent)',
-    put: `  if (serializedNode.type === NodeType.Element) {
-    const shadowRootEl = index.shadowRoot(n);
-    if (shadowRootEl && isNativeShadowDom(shadowRootEl)) serializedNode.isShadowHost = true;
-  }
-`,
-  },
-  {
-    why: "a frame's document is a snapshot, too",
-    find: '        const iframeDoc = n.contentDocument;\n',
-    until: '      },\n      iframeLoadTimeout\n',
-    put: `        ${TREE}.attach(n);\n`,
   },
   {
     why: 'an id each is enough: a copy of every attribute and text is memory of the page',
@@ -576,20 +388,6 @@ const COST: Change[] = [
 `,
   },
   {
-    why: 'a checkout observes the documents of frames that are observed already: once is enough',
-    find: `      try {
-        handlers.push(observe(iframeEl.contentDocument));`,
-    put: `      try {
-        if (framesObserved.has(iframeEl.contentDocument)) return;
-        framesObserved.add(iframeEl.contentDocument);
-        handlers.push(observe(iframeEl.contentDocument));`,
-  },
-  {
-    why: 'the same',
-    find: '    const handlers = [];\n',
-    put: '    const handlers = [];\n    const framesObserved = new WeakSet();\n',
-  },
-  {
     why: 'hands on the tree, for what is to be told before the page goes',
     find: 'record.mirror = mirror;\n',
     put: `record.mirror = mirror;\nrecord.tree = ${TREE};\n`,
@@ -600,15 +398,7 @@ const COST: Change[] = [
  * Options that rrweb hands from function to function, though for us each has one value while we record: they become
  * variables, and what hands them on goes.
  */
-const HOISTED = [
-  'iframeManager',
-  'maskInputFn',
-  'mirror',
-  'mutationCb',
-  'processedNodeManager',
-  'shadowDomManager',
-  'stylesheetManager',
-];
+const HOISTED = ['maskInputFn', 'mirror', 'mutationCb', 'shadowDomManager', 'stylesheetManager'];
 /** Options that we never set, and what only they need. */
 const DROPPED = [
   '_class',
@@ -641,11 +431,6 @@ const FIDELITY: Change[] = [
     put: `  const state = ${STATE_OF}(n);
   if (state) attributes["data-rr-state"] = state;
   if (tagName === "dialog" && n.open) {`,
-  },
-  {
-    why: 'a fragment alone means the document that it stands in, also where that is replayed',
-    find: '      if (URL_PROTOCOL_MATCH.test(filePath) || URL_WWW_MATCH.test(filePath)) {',
-    put: '      if (filePath[0] === "#" || URL_PROTOCOL_MATCH.test(filePath) || URL_WWW_MATCH.test(filePath)) {',
   },
 ];
 
@@ -894,49 +679,9 @@ function textOf(n, { doc, needsMask, cssCaptured }) {
     put: '',
   },
   {
-    why: 'the prototypes are in native.ts',
-    find: '  prototypeOf: getUntaintedPrototype,\n',
-    put: '',
-  },
-  {
     why: 'buffers are gone',
     find: 'const mutationBuffers = [];\n',
     put: 'let cover;\nconst NO_CHANGE = { adds: [], removes: [], texts: [], attributes: [] };\n',
-  },
-  {
-    why: 'a frame is told and observed in one place, below',
-    find: 'class Frames {\n',
-    until: 'class ShadowRoots {',
-    put: '',
-  },
-  {
-    why: 'of which document a shadow root is matters to nobody',
-    find: '    this.patchAttachShadow(Element, document);\n  }\n  addShadowRoot(shadowRoot2, doc) {',
-    put: '    this.patchAttachShadow(Element);\n  }\n  addShadowRoot(shadowRoot2) {',
-  },
-  {
-    why: 'a shadow root whose host a page could replace is none that we tell',
-    find: 'mirror.getId(index.host(shadowRoot2))',
-    put: 'mirror.getId(shadowRoot2.host)',
-  },
-  {
-    why: 'the same',
-    find: '  observeAttachShadow({ contentWindow, contentDocument }) {',
-    until: '  reset() {\n    this.restoreHandlers.forEach',
-    put: `  patchAttachShadow({ prototype }) {
-    this.restoreHandlers.push(${OBSERVERS}.patch(prototype, "attachShadow", (call, host) => {
-      const root = call();
-      callbackWrapper(() => shadowOf(host) && host.isConnected && this.addShadowRoot(root))();
-      return root;
-    }));
-  }
-`,
-  },
-  {
-    why: 'the same of style sheets',
-    find: '  attachLinkElement(',
-    until: '  adoptStyleSheets(sheets, hostId) {',
-    put: '',
   },
   {
     why: 'no buffers, no polyfill of 2009; what is left of starting and stopping',
@@ -1071,7 +816,7 @@ import { createRecordedTree } from ${path('recorded-tree.ts')};
 import { parentOf, shadowOf } from ${path('native.ts')};
 import { stateOf as ${STATE_OF} } from ${path('states.ts')};
 `;
-      // SIZE first: what it takes away cannot take a mask with it unnoticed.
+      // SIZE first: what it takes away cannot take a mask with it unnoticed. LEAN has the masks in its own texts.
       return {
         code:
           imports +
