@@ -86,7 +86,7 @@ try {
   if (Number(found.clicks) !== visitor.clicks)
     throw new Error(`SQL counts ${found.clicks} clicks on the disabled button; there were ${visitor.clicks}`);
   const state = JSON.stringify(await replayed(browser, found));
-  if (state !== '{"continueDisabled":true,"company":"•••••"}') throw new Error(`the replay shows ${state}`);
+  if (state !== '{"continueDisabled":true,"company":"·····"}') throw new Error(`the replay shows ${state}`);
   console.log(`session ${found.session_id}: found by SQL, replayed at ${queryUrl}${found.watch}`);
   console.log(`figure chart_disabled_clicks ${found.clicks} clicks`);
   console.log(`figure chart_leave_to_sql_ms ${toSqlMs} ms`);

@@ -234,7 +234,7 @@ describe.skipIf(!chromiumPath)('the founding story', () => {
             company: (stage.querySelector('#company') as HTMLInputElement).value,
           };
         });
-        expect(replayed).toEqual({ disabled: true, text: 'Continue', company: '•••••' });
+        expect(replayed).toEqual({ disabled: true, text: 'Continue', company: '·····' });
         await page.waitForTimeout(500);
         const picture = await page.screenshot({
           path: join(OUT, `player-${mode.name.replaceAll(' ', '-')}.png`),

@@ -201,7 +201,7 @@ describe.skipIf(!chromium)('the player', () => {
         (id) => (globalThis.player.stageDocument!.getElementById(id) as HTMLInputElement).value,
       ),
     );
-    expect(values).toEqual(['•••••', '•••••']);
+    expect(values).toEqual(['·····', '·····']);
   });
 
   test('a link to a click on a disabled control shows the click, and which control', async () => {

@@ -172,8 +172,8 @@ describe('an event becomes a row', () => {
     ['resize', rowOf(3, { source: 4, width: 320, height: 640 }), { type: 'viewport', x: 320, y: 640 }],
     [
       'input',
-      rowOf(3, { source: 5, id: 8, text: '•••••', isChecked: false }),
-      { type: 'input', node_id: 8, value: '•••••' },
+      rowOf(3, { source: 5, id: 8, text: '·····', isChecked: false }),
+      { type: 'input', node_id: 8, value: '·····' },
     ],
     ['media', rowOf(3, { source: 7, id: 8 }), { type: 'media', node_id: 8 }],
     ['style', rowOf(3, { source: 13, id: 8 }), { type: 'style', node_id: 8 }],

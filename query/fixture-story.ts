@@ -21,8 +21,8 @@ export const stuck = (startMs: number): FixtureEvent[] => [
   { tsMs: startMs + 1, type: 'meta', url: STEP2, x: 1280, y: 720 },
   { tsMs: startMs + 2, type: 'snapshot', url: STEP2 },
   { tsMs: startMs + 3, type: 'navigation', replayType: 5, url: STEP2, name: 'load' },
-  { tsMs: startMs + 500, type: 'input', url: STEP2, node_id: 7, value: '•••••' },
-  { tsMs: startMs + 600, type: 'input', url: STEP2, node_id: 7, value: '•••••' },
+  { tsMs: startMs + 500, type: 'input', url: STEP2, node_id: 7, value: '·····' },
+  { tsMs: startMs + 600, type: 'input', url: STEP2, node_id: 7, value: '·····' },
   ...[1000, 1200, 1400].map((at) => ({
     ...{ tsMs: startMs + at, type: 'click', replayType: 5, url: STEP2, node_id: 9, disabled: true },
     ...{ tag: 'button', role: 'button', selector: '#continue', text: 'Continue', x: 5, y: 6 },

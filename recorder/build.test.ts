@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { foldValues, valuesOf } from './fold-values.ts';
 import { RECORDER } from './recorder-version.ts';
-import { applyChanges, compact, UPSTREAM } from './rrweb-transforms.ts';
+import { applyChanges, takeFunctions, UPSTREAM } from './rrweb-transforms.ts';
 import { measure } from './size.ts';
 import { buildRecorder } from './test-page.ts';
 
@@ -60,14 +60,15 @@ test('the licences stand beside the files, and files with code of others say so'
   expect(licences).toContain('The above copyright notice');
 });
 
-test('a change whose text has moved, or stands there twice, fails the build', () => {
+test('what is taken of rrweb, or changed in it, and has moved or stands there twice, fails the build', () => {
   const change = { why: 'test', find: 'abc', put: 'x' };
   expect(applyChanges('1abc2', [change])).toBe('1x2');
-  expect(applyChanges('1abc2}3', [{ ...change, until: '}' }])).toBe('1x}3');
   expect(() => applyChanges('1ab2', [change])).toThrow('stands there 0 times (test)');
   expect(() => applyChanges('abcabc', [change])).toThrow('stands there 2 times');
-  expect(() => applyChanges('1abc2', [{ ...change, until: '}' }])).toThrow('no "}"');
-  expect(() => compact('nothing')).toThrow('no enum EventType');
+  const one = 'function one() {\n  return {\n  };\n}\n';
+  expect(takeFunctions(`let a;\n${one}function two() {\n}\n`, ['one'])).toBe(one);
+  expect(() => takeFunctions(one, ['two'])).toThrow('two stands there 0 times');
+  expect(() => takeFunctions(one + one, ['one'])).toThrow('one stands there 2 times');
 });
 
 test('tables and constants of the protocol become their values, and only these', () => {

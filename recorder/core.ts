@@ -16,7 +16,7 @@ import { forgetTyped, scrubPersonal, scrubUrl } from './scrub.ts';
 import { randomId, SessionKeeper } from './session.ts';
 import { environmentNow, observeErrors, observePageLife } from './signals.ts';
 import { Transport } from './transport.ts';
-import { startCapture, type Capture } from './x-rrweb.ts';
+import { startCapture, type Capture } from './capture.ts';
 
 export { optionsOf, type RecordOptions } from './options.ts';
 
@@ -132,7 +132,7 @@ function start(options: RecorderOptions, visitor?: string): Recording {
       onError: fail,
     });
     const batcher = new Batcher((batch) => {
-      session.save();
+      session.keep();
       if (!isHolding) return transport.send(batch);
       const held: (typeof early)[0] = [batch, Date.now(), navigationNow('load')];
       if (hold) hold.add(...held);

@@ -1,4 +1,5 @@
-import { controlAround, isBlocked, isTextMasked, maskAttribute, recordedText } from './masking.ts';
+import { maskAttribute } from './attributes.ts';
+import { controlAround, isBlocked, isTextMasked, recordedText } from './masking.ts';
 
 /** What a click tells of the control that was meant, so that SQL can speak of it without a DOM. */
 export interface Described {

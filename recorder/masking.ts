@@ -1,17 +1,6 @@
 import type { RecorderOptions } from './options.ts';
 import { MASK } from './protocol.ts';
-import {
-  forgetTyped,
-  rememberTyped,
-  scrubCss,
-  scrubPersonal,
-  scrubResource,
-  scrubUrl,
-  setScrubbing,
-} from './scrub.ts';
-
-/** For `rrweb-transforms.ts`, whose hooks are this file's exports. */
-export { scrubCss };
+import { forgetTyped, rememberTyped, scrubCss, scrubPersonal, setScrubbing } from './scrub.ts';
 
 /**
  * What may be recorded of an element. Three degrees:
@@ -23,7 +12,7 @@ export { scrubCss };
  * Of data-rr-mask and data-rr-unmask the nearest one counts, before what an element is masked for by its kind, and
  * before `privacy: 'strict'`. Nothing unmasks what is secret or blocked.
  * Secret and editable are sticky: an element that was one once stays one, whatever its attributes become.
- * The transforms of `rrweb-transforms.ts` call these functions from within rrweb, before anything is recorded.
+ * `serialize.ts` asks for all of it before anything is recorded; attributes have rules of their own (`attributes.ts`).
  *
  * What no rule sees: names and other plain words in the page's own text (`strict` masks it, and `data-rr-mask`), an
  * address or a number that several text nodes or elements make up together, ids and class names of plain words, the
@@ -45,7 +34,7 @@ const SECRET_NAME =
 const PERSONAL_NAME =
   /name|mail|phone|birth|address|street|city|zip|user|customer|client|person|patient|account|session|owner|auth|key$|(^|-)id$/;
 /** Fields whose value is not typed: their state is part of the story. */
-const CHOICE_OR_BUTTON = /^(checkbox|radio|button|submit|reset|image|range|color|file)$/;
+export const CHOICE_OR_BUTTON = /^(checkbox|radio|button|submit|reset|image|range|color|file)$/;
 const BUTTON = /^(button|submit|reset|image)$/;
 
 /** Whether a field with these traits holds what must never leave the page. Pure. */
@@ -57,14 +46,19 @@ export function isSecretField({ tag, type, name, id, autocomplete }: FieldTraits
 
 const kebab = (name: string): string => name.replace(/([a-z0-9])([A-Z])/g, '$1-$2').toLowerCase();
 const isSecretName = (name: string): boolean => SECRET_NAME.test(kebab(name));
-const isPersonalName = (name: string): boolean => isSecretName(name) || PERSONAL_NAME.test(kebab(name));
+export const isPersonalName = (name: string): boolean => isSecretName(name) || PERSONAL_NAME.test(kebab(name));
 
 const FIELD = 'input,textarea,select,option';
-const EDITABLE = '[contenteditable]:not([contenteditable="false" i])';
+export const EDITABLE = '[contenteditable]:not([contenteditable="false" i])';
 /** Also what is computed from fields, drawn by editors without an editable element, or shown by no browser. */
-const MASKED_KIND = `textarea,select,option,datalist,output,meter,address,${EDITABLE},[role=textbox],[role=searchbox],[role=spinbutton],.CodeMirror,.monaco-editor,.ace_editor,noscript,template,canvas,object,audio,video`;
+const MASKED_TAGS =
+  'textarea,select,option,datalist,output,meter,address,noscript,template,canvas,object,audio,video';
+const MASKED_KIND = `${MASKED_TAGS},${EDITABLE},[role=textbox],[role=searchbox],[role=spinbutton],.CodeMirror,.monaco-editor,.ace_editor`;
+/** Without selectors of the site's own, only elements of these names, attributes and classes can match any of our marks. */
+export const isMaskedTag = (tag: string): boolean => MASKED_TAGS.split(',').includes(tag);
+export const MARK_CLASS = /rr-|CodeMirror|monaco-editor|ace_editor/;
 /** What a person works: its labels are the site's words. */
-const CONTROL =
+export const CONTROL =
   'button,a[href],input,select,textarea,summary,option,label,[role=button],[role=link],[role=tab],[role=menuitem],' +
   '[role=option],[role=checkbox],[role=radio],[role=switch],[contenteditable=true]';
 /** A function, for its text is to stand in one file. */
@@ -72,13 +66,18 @@ export const controlAround = (element: Element): Element | null => element.close
 
 const marks = { mask: '', unmask: '', block: '', ignore: '', any: '' };
 let strict = false;
+/** Whether the site has marks of its own. */
+let hasSelectors = false;
+export const isStrict = (): boolean => strict;
 
 /** What the page's options say. @throws DOMException for a selector that is none */
 export function setMasking(
   options: Partial<Pick<RecorderOptions, 'privacy' | 'mask' | 'unmask' | 'block' | 'ignore' | 'keepParams'>>,
 ): void {
+  hasSelectors = false;
   for (const name of ['mask', 'unmask', 'block', 'ignore'] as const) {
     const given = options[name];
+    hasSelectors ||= !!given;
     if (given) document.createDocumentFragment().querySelector(given);
     marks[name] = `[data-rr-${name}],.rr-${name}${given ? ',' + given : ''}`;
   }
@@ -93,6 +92,10 @@ setMasking({});
 const secrets = new WeakSet<Element>();
 const editables = new WeakSet<Node>();
 let anyEditable = false;
+export function rememberEditable(element: Element): void {
+  editables.add(element);
+  anyEditable = true;
+}
 
 /** Called also when an attribute changes, with what it was before. */
 export function rememberSecret(element: Element): void {
@@ -137,9 +140,9 @@ export function maskText(text: string): string {
 
 /** What lies over a node: whether its texts are masked, and whether a mark says so. */
 export type Cover = 0 | 1 | 2 | 3;
-const MASKED = 1;
-const SHOWN = 2;
-const HIDDEN = 3;
+export const MASKED = 1;
+export const SHOWN = 2;
+export const HIDDEN = 3;
 
 /**
  * What lies over the text of an element, or of the one around a node. A walk down the tree hands on what lies over the
@@ -148,7 +151,8 @@ const HIDDEN = 3;
 export function coverOf(node: Node, around?: Cover, isStrict = strict): Cover {
   if (!isElement(node)) {
     const parent = node.parentElement ?? hostOf(node);
-    return around ?? (parent ? coverOf(parent, around, isStrict) : isStrict ? MASKED : 0);
+    const cover = around ?? (parent ? coverOf(parent, around, isStrict) : isStrict ? MASKED : 0);
+    return cover || ((node as Document).designMode === 'on' ? MASKED : 0);
   }
   if (around !== undefined) {
     if (node.matches(marks.any)) {
@@ -156,7 +160,7 @@ export function coverOf(node: Node, around?: Cover, isStrict = strict): Cover {
       if (node.matches(marks.unmask)) return SHOWN;
       return around || MASKED;
     }
-    return around || (editables.has(node) ? MASKED : 0);
+    return coverUnmarked(node, around);
   }
   let isMasked = isStrict || wasEditable(node);
   for (let at: Element | null | undefined = node; at;) {
@@ -170,13 +174,22 @@ export function coverOf(node: Node, around?: Cover, isStrict = strict): Cover {
   return isMasked ? MASKED : 0;
 }
 
+/** The same of an element that has none of the names, attributes and classes by which it could match a mark. */
+export const coverUnmarked = (element: Element, around: Cover): Cover =>
+  around || (anyEditable && editables.has(element) ? MASKED : 0);
+
+/** Whether an element with this tag is to be asked for marks, whatever its attributes. */
+export const asksForMarks = (isMasked: boolean): boolean => hasSelectors || isMasked;
+
 export const isTextMasked = (node: Node): boolean => (coverOf(node) & MASKED) !== 0;
 
 /** A text node's text as it may be recorded. */
 export function recordedText(node: Node, text: string, cover = coverOf(node)): string {
-  if (node.parentNode?.nodeName === 'STYLE') return scrubCss(text);
-  return cover & MASKED ? maskText(text) : cover === SHOWN ? text : scrubPersonal(text);
+  return node.parentNode?.nodeName === 'STYLE' ? scrubCss(text) : textUnder(cover, text);
 }
+/** The same of the page's words. */
+export const textUnder = (cover: Cover, text: string): string =>
+  cover & MASKED ? maskText(text) : cover === SHOWN ? text : scrubPersonal(text);
 
 export const recordedTitle = (): string => (strict ? maskText : scrubPersonal)(document.title);
 
@@ -195,9 +208,7 @@ export function isBlocked(node: Node | null): boolean {
 }
 
 /** The same of an element around which nothing is blocked. */
-export function beginsBlock(element: Element): boolean {
-  return element.matches(marks.block);
-}
+export const beginsBlock = (element: Element): boolean => element.matches(marks.block);
 
 /** Whether changes of this field's value go unrecorded. */
 export function isIgnored(node: Node | null): boolean {
@@ -211,88 +222,6 @@ export function isScrollMasked(node: Node | null): boolean {
   );
 }
 
-const LINK = /^(href|xlink:href|action|formaction|cite|ping|longdesc)$/;
-const RESOURCE = /^(src|poster|data|background)$|srcset$/;
-/** What style sheets and other attributes refer to. */
-const NAME =
-  /^(id|name|for|form|list|headers|usemap|popovertarget|aria-(labelledby|describedby|controls|owns|details|flowto|activedescendant|errormessage))$/;
-/** What the browser or a style sheet reads and no person says. */
-const PLAIN =
-  /^(type|role|rel|lang|dir|media|sizes|slot|part|is|color|bgcolor|autocomplete|xmlns.*|data-rr-.*)$/;
-const NEVER = /^(srcdoc|integrity|nonce|on[a-z]+)$/;
-/** What a person reads or hears. */
-const LABEL = /^(title|alt|placeholder|label|aria-label|aria-placeholder|aria-roledescription)$/;
-const SPOKEN_VALUE = /^aria-(valuetext|valuenow|description|braille.*)$/;
-const KINDS = [NAME, PLAIN, NEVER, LINK, RESOURCE, SPOKEN_VALUE];
-/** Of names of attributes met so far, which are few. */
-const kinds = new Map<string, RegExp | undefined>();
-function kindOf(name: string): RegExp | undefined {
-  let kind = kinds.get(name);
-  if (!kind && !kinds.has(name)) {
-    kind = KINDS.find((any) => any.test(name));
-    if (kinds.size < 1000) kinds.set(name, kind);
-  }
-  return kind;
-}
-/** Values by which style sheets choose: states and sizes, in one word. */
-const STATE =
-  /^(true|false|on|off|open|closed|show|hide|hidden|visible|(in)?active|(un)?checked|selected|disabled|collapsed|expanded|light|dark|auto|none|left|right|top|bottom|start|end|center|horizontal|vertical|small|medium|large|[a-z]?\d{0,2}|\d{1,4}(px|%)?)$/;
-const WORD = /^-?[\d.]{0,3}[a-z%]{0,3}$|^[a-z][a-zA-Z_-]{0,23}$/;
-/** Of words with capital letters only the first is no name; where there is a number, it is about something. */
-const SITE_WORDS = /^(?!.{81})\p{Lu}*[^\p{Lu}\d@]*$/u;
-
-/** An attribute's value as it may be recorded; null: not at all. `over`: what lies over the element, where that is known. */
-export function maskAttribute(
-  element: Element,
-  name: string,
-  value: string | null,
-  over?: Cover,
-): string | null {
-  if (name === 'contenteditable') {
-    editables.add(element);
-    anyEditable = true;
-  }
-  if (!value) return value;
-  const tag = element.localName;
-  if (name === 'class') return scrubPersonal(value);
-  if (name === 'style') return /url\(|--|content|@/.test(value) ? scrubCss(value, true) : value;
-  const kind = kindOf(name);
-  if (kind === NAME) return scrubPersonal(value.replace(/\d{6,}/g, MASK));
-  if (kind === PLAIN) return value;
-  // Scripts do not run in a replay, a frame's document is recorded as nodes, and scrubbed files have other hashes.
-  if (kind === NEVER || (name === 'selected' && tag === 'option')) return null;
-  const isSvg = 'ownerSVGElement' in element;
-  if (name === 'value' && !isSvg) {
-    if (tag === 'li' || tag === 'progress') return value;
-    return fieldValue(value, element);
-  }
-  const isLink = kind === LINK;
-  if (isLink || kind === RESOURCE) {
-    if (isSvg && value[0] === '#') return value;
-    const isHidden = isLookMasked(element, over);
-    if (name.endsWith('srcset'))
-      return value.replace(/\S+/g, (part) =>
-        part.replace(
-          /^([\d.]+[wx],)?(?![\d.]+[wxh],?$)(.+)$/,
-          (_part, size: string = '', url: string) => size + scrubResource(url, isHidden),
-        ),
-      );
-    return isLink && !isSvg && tag !== 'link' ? scrubUrl(value, isHidden) : scrubResource(value, isHidden);
-  }
-  if (kind === SPOKEN_VALUE) return (over ?? coverOf(element)) === SHOWN ? value : MASK;
-  if (isSvg && !/^(data|aria)-/.test(name)) return value;
-  if (name.startsWith('aria-') && !LABEL.test(name)) return WORD.test(value) ? value : MASK;
-  if (STATE.test(value)) return value;
-  if (isSecret(element) || repeatsField(element, value)) return MASK;
-  const cover = labelCover(element, over);
-  if (cover === SHOWN) return value;
-  if (cover & MASKED || strict) return MASK;
-  const isKept = LABEL.test(name)
-    ? SITE_WORDS.test(value) && (element.matches(CONTROL) || element.parentElement?.matches(CONTROL))
-    : WORD.test(value) && !isPersonalName(name);
-  return isKept ? scrubPersonal(value) : MASK;
-}
-
 /**
  * Whether how the element looks, or where that comes from, may not be recorded. Only a mark decides here, so that most
  * elements need no look at all that is around them.
@@ -301,32 +230,6 @@ export const isLookMasked = (element: Element, cover?: Cover): boolean =>
   strict
     ? (cover ?? coverOf(element)) !== SHOWN
     : (cover ?? (isWithin(element, marks.mask) ? coverOf(element) : 0)) === HIDDEN;
-
-/** A field's own label and placeholder are the site's text; what stands inside a masked text is not. */
-function labelCover(element: Element, cover = coverOf(element)): Cover {
-  if (cover !== MASKED || element.localName === 'option') return cover;
-  const parent = element.parentElement ?? hostOf(element);
-  return parent ? coverOf(parent) : cover;
-}
-
-/** Whether the text holds what stands in this field, or in one just inside this element. */
-function repeatsField(element: Element, text: string): boolean {
-  const holds = (field: Element): boolean => {
-    if (field.hasAttribute('contenteditable') && field.matches(EDITABLE))
-      return !!field.textContent && text.includes(field.textContent);
-    if (
-      !/^(input|textarea)$/.test(field.localName) ||
-      CHOICE_OR_BUTTON.test((field as HTMLInputElement).type)
-    )
-      return false;
-    const { value } = field as HTMLInputElement;
-    return value !== '' && text.includes(value);
-  };
-  if (holds(element)) return true;
-  for (let child = element.firstElementChild; child; child = child.nextElementSibling)
-    if (holds(child)) return true;
-  return false;
-}
 
 function isNear(node: Node | null, selector: string): boolean {
   if (!node) return false;
@@ -355,6 +258,6 @@ export function hostOf(node: Node): Element | undefined {
   return root.host ?? root.defaultView?.frameElement ?? undefined;
 }
 
-function isElement(node: Node | null): node is Element {
+export function isElement(node: Node | null): node is Element {
   return node?.nodeType === 1;
 }

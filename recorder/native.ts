@@ -1,7 +1,7 @@
 /** What we ask of the DOM, by prototype. */
 const ASKED = {
-  Node: ['parentNode', 'nextSibling', 'firstChild'],
-  Element: ['shadowRoot'],
+  Node: ['nodeType', 'nodeName', 'parentNode', 'nextSibling', 'firstChild'],
+  Element: ['shadowRoot', 'getAttribute', 'getAttributeNames'],
   MutationObserver: ['constructor'],
 };
 const found: Record<string, object> = {};
@@ -31,13 +31,27 @@ export function prototypeOf(name: keyof typeof ASKED): object {
   return found[name]!;
 }
 
-/** Getters as the browser made them; looked up once. */
-const getter = <T>(name: string, of: keyof typeof ASKED = 'Node'): ((node: Node) => T) => {
-  let get: ((this: Node) => T) | undefined;
-  return (node) =>
-    (get ??= Object.getOwnPropertyDescriptor(prototypeOf(of), name)!.get as () => T).call(node);
+/** By what the browser has: a getter, or a method. */
+const nativeOf = (name: string, of: keyof typeof ASKED): unknown => {
+  const { get, value } = Object.getOwnPropertyDescriptor(prototypeOf(of), name)!;
+  return get ?? value;
 };
-export const parentOf = getter<Node | null>('parentNode');
-export const nextOf = getter<Node | null>('nextSibling');
-export const firstOf = getter<Node | null>('firstChild');
-export const shadowOf = getter<ShadowRoot | null>('shadowRoot', 'Element');
+
+/**
+ * Getters and methods as the browser made them, looked up once: what a form calls by a field's name hides none of them,
+ * and one function for elements of all kinds costs less than a property of each.
+ */
+const ask = <T>(name: string, of: keyof typeof ASKED = 'Node'): ((node: Node) => T) => {
+  let call: (this: Node) => T;
+  return (node) => (call ??= nativeOf(name, of) as typeof call).call(node);
+};
+export const typeOf = ask<number>('nodeType');
+export const nameOf = ask<string>('nodeName');
+export const parentOf = ask<Node | null>('parentNode');
+export const nextOf = ask<Node | null>('nextSibling');
+export const firstOf = ask<Node | null>('firstChild');
+export const shadowOf = ask<ShadowRoot | null>('shadowRoot', 'Element');
+export const attributeNamesOf = ask<string[]>('getAttributeNames', 'Element');
+let getAttribute: (this: Node, name: string) => string;
+export const attributeOf = (element: Element, name: string): string =>
+  (getAttribute ??= nativeOf('getAttribute', 'Element') as typeof getAttribute).call(element, name);

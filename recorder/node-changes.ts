@@ -1,20 +1,20 @@
-import { isBlocked, maskAttribute, recordedText, rememberSecret } from './masking.ts';
-import type { Rrweb } from './serializer.ts';
+import { recordedAttribute } from './attributes.ts';
+import { fieldValue, isBlocked, recordedText, rememberEditable, rememberSecret } from './masking.ts';
+import { idOf } from './node-ids.ts';
 
 export interface NodeChanges {
   texts: { id: number; value: string | null }[];
   attributes: { id: number; attributes: Record<string, unknown> }[];
 }
 
+const FIELD = /^(input|textarea|select)$/;
+const MEDIA = /^(audio|video)$/;
+
 /**
  * Attributes and texts that changed since they were told. Each is read once, when it is told, however often it changed;
  * of a node that is not told nothing is, for it will be told as it is then.
  */
-export function createNodeChanges(
-  rrweb: Rrweb,
-  isTold: (node: Node) => boolean,
-  idOf: (node: Node) => number,
-) {
+export function createNodeChanges(isTold: (node: Node) => boolean) {
   /** With the value that was told. */
   const attributes = new Map<Element, Map<string, string | null>>();
   const texts = new Map<Node, string | null>();
@@ -30,19 +30,14 @@ export function createNodeChanges(
         const lower = name.toLowerCase();
         let key = name;
         let value = element.getAttribute(name);
-        if (name === 'value')
-          value = rrweb.maskInputValue({ element, value: tag === 'textarea' ? element.textContent : value });
-        if (value === old || rrweb.ignoreAttribute(tag, name)) continue;
+        if (name === 'value' && FIELD.test(tag))
+          value = fieldValue((tag === 'textarea' ? element.textContent : value) ?? '', element);
+        if (value === old || (lower === 'autoplay' && MEDIA.test(tag))) continue;
         if (tag === 'iframe' && name === 'src') {
           if ((element as HTMLIFrameElement).contentDocument) continue;
           key = 'rr_src';
         }
-        // Masked once it is absolute.
-        values[key] = maskAttribute(
-          element,
-          lower,
-          rrweb.transformAttribute(element.ownerDocument, tag, lower, value),
-        );
+        values[key] = recordedAttribute(element, tag, name, value);
         if (tag === 'dialog' && name === 'open')
           values.rr_open_mode = element.matches(':modal') ? 'modal' : 'non-modal';
       }
@@ -71,7 +66,7 @@ export function createNodeChanges(
       // Once secret or editable, always: the attribute may be gone before it is told.
       if (name === 'type' && element.localName === 'input' && old?.toLowerCase() === 'password')
         rememberSecret(element);
-      if (name === 'contenteditable') maskAttribute(element, name, old);
+      if (name === 'contenteditable') rememberEditable(element);
       let names = attributes.get(element);
       if (!names) attributes.set(element, (names = new Map()));
       if (!names.has(name)) names.set(name, old);

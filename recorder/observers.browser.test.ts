@@ -181,7 +181,7 @@ describe.skipIf(!chromium)('observers in Chromium', () => {
         emit: (event: object) => told.push(event),
         slimDOMOptions: 'all',
         maskInputOptions: { input: true, textarea: true, select: true },
-        maskInputFn: (text: string) => text && '•••••',
+        maskInputFn: (text: string) => text && '·····',
       });
     });
     await act(stock);

@@ -1,26 +1,23 @@
-import { fieldValue, isBlocked } from './masking.ts';
+import { fieldValue, isBlocked, isIgnored, isScrollMasked } from './masking.ts';
+import { idOf } from './node-ids.ts';
 import { IncrementalSource } from './protocol.ts';
 import { look } from './states.ts';
+import { rememberScroller } from './scrollers.ts';
 import { observeRules } from './style-observers.ts';
 
-export { patch } from './patch.ts';
-export { observeAdopted } from './style-observers.ts';
-
 /**
- * What visitors do and what scripts do to fields and style sheets, told as rrweb tells it. These stand in the place of
- * rrweb's own observers (see `rrweb-transforms.ts`), which carry options that we never set and browsers that we do not
- * build for.
+ * What visitors do and what scripts do to fields and style sheets, told as rrweb tells it, and masked.
  */
 export interface Scene {
-  /** -1: the node is not part of the recording. */
-  mirror: { getId(node: unknown): number };
-  stylesheetManager: {
-    adoptStyleSheets(sheets: readonly CSSStyleSheet[], hostId: number): void;
-    styleMirror: { getId(sheet: CSSStyleSheet): number };
-  };
   tell(source: number, data: object): void;
   /** The tree tells it again, where a replay cannot scroll so far yet. */
   rescroll(node: Node): void;
+  /** What a style element's text came to, before its rules are changed. */
+  tellText(style: Node): void;
+  /** The sheets that a document or shadow root adopts; where that is not told yet, they are told with it. */
+  adopt(root: Document | ShadowRoot, sheets: readonly CSSStyleSheet[]): void;
+  /** -1: no document and no shadow root has adopted it. */
+  sheetIdOf(sheet: CSSStyleSheet): number;
   guard<A extends unknown[]>(f: (...args: A) => void): (...args: A) => void;
 }
 type Stop = () => void;
@@ -81,7 +78,7 @@ function throttle<A>(f: (arg: A) => void, intervalMs: number): (arg: A) => void 
 /** The innermost, also inside open shadow roots. */
 const targetOf = (event: Event): EventTarget | null => event.composedPath()[0] ?? event.target;
 
-function observeMoves(doc: Document, { tell, guard, mirror }: Scene): Stop {
+function observeMoves(doc: Document, { tell, guard }: Scene): Stop {
   let moves: { x: number; y: number; target: EventTarget | null; atMs: number }[] = [];
   const send = throttle(
     guard((source: number) => {
@@ -90,7 +87,7 @@ function observeMoves(doc: Document, { tell, guard, mirror }: Scene): Stop {
       const positions = moves.map(({ x, y, target, atMs }) => ({
         x,
         y,
-        id: mirror.getId(target),
+        id: idOf(target),
         timeOffset: atMs - nowMs,
       }));
       moves = [];
@@ -132,7 +129,7 @@ const MOUSE = 0;
 const TOUCH = 2;
 const POINTERS: Record<string, number> = { mouse: MOUSE, pen: 1, touch: TOUCH };
 
-function observePointer(doc: Document, { tell, guard, mirror }: Scene): Stop {
+function observePointer(doc: Document, { tell, guard }: Scene): Stop {
   let lastPointer: number | undefined;
   const onInteraction = guard((event: PointerEvent & Partial<TouchEvent>) => {
     const target = targetOf(event) as Node;
@@ -149,22 +146,23 @@ function observePointer(doc: Document, { tell, guard, mirror }: Scene): Stop {
       lastPointer = undefined;
     }
     const { clientX: x, clientY: y } = event.changedTouches?.[0] ?? event;
-    tell(IncrementalSource.mouseInteraction, { type, id: mirror.getId(target), x, y, pointerType });
+    tell(IncrementalSource.mouseInteraction, { type, id: idOf(target), x, y, pointerType });
   });
   return onAll(Object.keys(INTERACTIONS), onInteraction, doc);
 }
 
 /** Of everything inside a document or shadow root. */
-export function observeScroll(root: Document | ShadowRoot, { tell, guard, mirror, rescroll }: Scene): Stop {
+export function observeScroll(root: Document | ShadowRoot, { tell, guard, rescroll }: Scene): Stop {
   const targets = new Set<Node>();
   const tellAll = throttle<void>(
     guard(() => {
       for (const target of targets) {
         rescroll(target);
+        if (isScrollMasked(target) || idOf(target) < 0) continue;
         const win = target === root && (root as Document).defaultView;
         const { scrollLeft, scrollTop } = target as Element;
         const { left, top } = win ? scrollOf(win) : { left: scrollLeft, top: scrollTop };
-        tell(IncrementalSource.scroll, { id: mirror.getId(target), x: left, y: top });
+        tell(IncrementalSource.scroll, { id: idOf(target), x: left, y: top });
       }
       targets.clear();
     }),
@@ -173,6 +171,7 @@ export function observeScroll(root: Document | ShadowRoot, { tell, guard, mirror
   const onScroll = guard((event: Event) => {
     const target = targetOf(event) as Node | null;
     if (!target || isBlocked(target)) return;
+    rememberScroller(target);
     targets.add(target);
     tellAll();
   });
@@ -189,14 +188,19 @@ function observeResize({ defaultView }: Document, { tell, guard }: Scene): Stop 
 }
 
 /** What is typed, chosen, or set by script. */
-function observeFields(doc: Document, { tell, guard, mirror }: Scene): Stop {
+const lastTold = new WeakMap<Node, string>();
+
+function observeFields(doc: Document, { tell, guard }: Scene): Stop {
   const win = doc.defaultView as Window & typeof globalThis;
-  const tellField = (field: HTMLInputElement, isChecked: boolean): void =>
-    tell(IncrementalSource.input, {
-      text: fieldValue(field.value, field),
-      isChecked,
-      id: mirror.getId(field),
-    });
+  const tellField = (field: HTMLInputElement, isChecked: boolean): void => {
+    const text = fieldValue(field.value, field);
+    const state = `${isChecked} ${text}`;
+    const id = idOf(field);
+    // A masked value is the same after each key: only the first change is told, so that the number of keys is not.
+    if (id < 0 || isIgnored(field) || lastTold.get(field) === state) return;
+    lastTold.set(field, state);
+    tell(IncrementalSource.input, { text, isChecked, id });
+  };
   const onChange = guard((changed: EventTarget | null) => {
     const target = (changed as Element).localName === 'option' ? (changed as Element).parentElement : changed;
     const field = target as HTMLInputElement | null;
@@ -248,13 +252,13 @@ function hookSetter(prototype: object, name: string, after: (self: EventTarget) 
   return () => void Object.defineProperty(prototype, name, original);
 }
 
-function observeMedia(doc: Document, { tell, guard, mirror }: Scene): Stop {
+function observeMedia(doc: Document, { tell, guard }: Scene): Stop {
   const stops = ['play', 'pause', 'seeked', 'volumechange', 'ratechange'].map((name, type) => {
     const onMedia = guard((event: Event) => {
       const target = targetOf(event) as HTMLMediaElement | null;
       if (!target || isBlocked(target)) return;
       const { currentTime, volume, muted, playbackRate, loop } = target;
-      const id = mirror.getId(target);
+      const id = idOf(target);
       tell(IncrementalSource.mediaInteraction, { type, id, currentTime, volume, muted, playbackRate, loop });
     });
     return on(name, throttle(onMedia, MEDIA_INTERVAL_MS), doc);
@@ -262,7 +266,7 @@ function observeMedia(doc: Document, { tell, guard, mirror }: Scene): Stop {
   return () => stops.forEach((stop) => stop());
 }
 
-function observeSelection(doc: Document, { tell, guard, mirror }: Scene): Stop {
+function observeSelection(doc: Document, { tell, guard }: Scene): Stop {
   let wasCollapsed = true;
   const onSelection = guard(() => {
     const selection = doc.getSelection();
@@ -272,7 +276,10 @@ function observeSelection(doc: Document, { tell, guard, mirror }: Scene): Stop {
     for (let index = 0; index < selection.rangeCount; index++) {
       const { startContainer, startOffset, endContainer, endOffset } = selection.getRangeAt(index);
       if (isBlocked(startContainer) || isBlocked(endContainer)) continue;
-      const [start, end] = [mirror.getId(startContainer), mirror.getId(endContainer)];
+      // Offsets into a masked text tell its length.
+      if (isScrollMasked(startContainer) || isScrollMasked(endContainer)) return;
+      const [start, end] = [idOf(startContainer), idOf(endContainer)];
+      if (start < 0 || end < 0) return;
       ranges.push({ start, startOffset, end, endOffset });
     }
     tell(IncrementalSource.selection, { ranges });

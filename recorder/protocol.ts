@@ -376,4 +376,4 @@ export const CANVAS_BYTES_MAX = 100_000;
 export type CustomTag = keyof CustomPayloads;
 
 /** Every masked value is this text, whatever its length was. */
-export const MASK = '•••••';
+export const MASK = '·····';

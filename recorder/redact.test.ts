@@ -4,7 +4,7 @@ import { isSecretName, redactJson, redactText } from './redact.ts';
 const typed = new Set(['anna@x.example', '4711']);
 
 test('what was typed and the values of URLs leave no text', () => {
-  expect(redactText('mail anna@x.example to https://h/?k=secret', typed)).toBe('mail ••••• to https://h/?k=');
+  expect(redactText('mail anna@x.example to https://h/?k=secret', typed)).toBe('mail ····· to https://h/?k=');
 });
 
 test('of JSON the shape stays; what stands under a secret name goes whole', () => {
@@ -16,11 +16,11 @@ test('of JSON the shape stays; what stands under a secret name goes whole', () =
     nested: { api_key: 'x', note: 'fine', 'anna@x.example': 1 },
   };
   expect(redactJson(value, typed)).toEqual({
-    list: [1, '•••••', 'id •••••', true, null],
-    Authorization: '•••••',
-    newPassword: '•••••',
+    list: [1, '·····', 'id ·····', true, null],
+    Authorization: '·····',
+    newPassword: '·····',
     sessionId: null,
-    nested: { api_key: '•••••', note: 'fine', '•••••': 1 },
+    nested: { api_key: '·····', note: 'fine', '·····': 1 },
   });
 });
 

@@ -101,6 +101,19 @@ export function scrubCss(css: string, isInline = rules.strict): string {
 /** Names of fonts are no secret. */
 const DECLARED_TEXT = /((?:^|[\s;{])(?:content|--(?![\w-]*font)[\w-]+)\s*:)((?:"[^"]*"|'[^']*'|[^;}"'])+)/g;
 
+/** Every text in the data of a change to styles. A value of a custom property stands there beside its name. */
+export function scrubStyles<T>(data: T): T {
+  return JSON.parse(
+    JSON.stringify(data, function (this: { property?: string }, key, value: unknown) {
+      if (typeof value !== 'string') return value;
+      const name = this.property ?? key;
+      return name.startsWith('--') && key !== 'property'
+        ? scrubCss(`${name}:${value}`, true).slice(name.length + 1)
+        : scrubCss(value);
+    }),
+  ) as T;
+}
+
 function scrubAddress(url: string, isResource: boolean, strict: boolean): string {
   const scheme = /^\s*([a-z][\w+.-]*):/i.exec(url)?.[1]!.toLowerCase();
   if (scheme === 'data')

@@ -30,7 +30,11 @@ export function isSessionOver(
  * A duplicated tab begins with a copy of the storage. A page gives its session back when it goes, so one that is found
  * held belongs to the tab that this one was made from (or to a page that crashed), and a new one is begun.
  */
+/** So much of its last activity a tab that crashes may lose; half an hour of rest ends a session. */
+const KEEP_INTERVAL_MS = 5000;
+
 export class SessionKeeper {
+  #savedMs = 0;
   readonly #name: string;
   #held: StoredSession;
 
@@ -84,7 +88,13 @@ export class SessionKeeper {
     this.save();
   }
 
+  /** While it goes on: each write waits for the disk's process. */
+  keep(): void {
+    if (this.#held.activeMs - this.#savedMs >= KEEP_INTERVAL_MS) this.save();
+  }
+
   save(): void {
+    this.#savedMs = this.#held.activeMs;
     try {
       sessionStorage.setItem(this.#name, JSON.stringify(this.#held));
     } catch {

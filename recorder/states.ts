@@ -11,6 +11,10 @@ export const STATE = 'data-rr-state';
 const FIELD = /^(input|select|textarea)$/;
 const FIELD_STATES = ['invalid', 'user-invalid', 'user-valid', 'indeterminate'];
 const told = new WeakMap<Element, string>();
+let anyTold = false;
+
+/** Whether the element had a state before, so that it may have lost it. */
+export const mayHaveState = (element: Element): boolean => anyTold && told.has(element);
 
 /** As it stands in a snapshot; '' for most elements. Of a secret field only that it has the focus. */
 export function stateOf(element: Element): string {
@@ -19,7 +23,10 @@ export function stateOf(element: Element): string {
   if (element.hasAttribute('popover')) states.push('popover-open');
   if (!states.length && !told.has(element)) return '';
   const state = states.filter((name) => isIn(element, name)).join(' ');
-  if (state || told.has(element)) told.set(element, state);
+  if (state || told.has(element)) {
+    told.set(element, state);
+    anyTold = true;
+  }
   return state;
 }
 

@@ -1,18 +1,20 @@
+import { idOf } from './node-ids.ts';
 import type { Scene } from './observers.ts';
 import { patch } from './patch.ts';
 import { IncrementalSource } from './protocol.ts';
+import { scrubStyles } from './scrub.ts';
 
 type Stop = () => void;
 type Rules = (CSSStyleSheet | CSSGroupingRule) & { parentStyleSheet?: CSSStyleSheet | null };
 
 /** Rules and declarations that scripts change, style sheets that they adopt, custom elements that they define. */
 export function observeRules(doc: Document, scene: Scene): Stop {
-  const { tell, guard, mirror, stylesheetManager } = scene;
+  const { tell, tellText, guard, sheetIdOf } = scene;
   const win = doc.defaultView as Window & typeof globalThis;
   /** By the node that owns it, or by the number it got when it was adopted; undefined where it is unknown to a replay. */
   const idsOf = (sheet: CSSStyleSheet | null | undefined): object | undefined => {
     const node = sheet?.ownerNode;
-    const id = node ? mirror.getId(node) : sheet ? stylesheetManager.styleMirror.getId(sheet) : -1;
+    const id = node ? idOf(node) : sheet ? sheetIdOf(sheet) : -1;
     return id > 0 ? (node ? { id } : { styleId: id }) : undefined;
   };
   const watch = <A extends unknown[]>(
@@ -23,8 +25,11 @@ export function observeRules(doc: Document, scene: Scene): Stop {
     dataOf: (self: never, args: A) => object,
   ): Stop => {
     const tellChange = guard((self: never, args: A) => {
-      const ids = idsOf(sheetOf(self));
-      if (ids) tell(source, { ...ids, ...dataOf(self, args) });
+      const sheet = sheetOf(self);
+      // Its text may just have been set: that comes first.
+      if (sheet?.ownerNode) tellText(sheet.ownerNode as Node);
+      const ids = idsOf(sheet);
+      if (ids) tell(source, scrubStyles({ ...ids, ...dataOf(self, args) }));
     });
     return patch(owner?.prototype, name, (call, self, args) => {
       tellChange(self as never, args as unknown as A);
@@ -94,10 +99,7 @@ function positionsOf(rule: CSSRule | null): number[] {
 }
 
 /** Sheets that a document or shadow root gets by assignment, or by a change of the list in place, as by `push`. */
-export function observeAdopted(
-  root: Document | ShadowRoot,
-  { stylesheetManager, guard, mirror }: Scene,
-): Stop {
+export function observeAdopted(root: Document | ShadowRoot, { adopt, guard }: Scene): Stop {
   const isDocument = 'defaultView' in root;
   const win = (isDocument ? root : root.ownerDocument).defaultView as (Window & typeof globalThis) | null;
   const owner = isDocument ? win?.Document : win?.ShadowRoot;
@@ -107,8 +109,7 @@ export function observeAdopted(
   let isDue = false;
   const tell = guard((adopted: CSSStyleSheet[]) => {
     told = Array.from(adopted);
-    // Asked for when it is needed: a host may be told later, and its id changes with each full snapshot.
-    stylesheetManager.adoptStyleSheets(told, mirror.getId(isDocument ? root : root.host));
+    adopt(root, told);
   });
   Object.defineProperty(root, 'adoptedStyleSheets', {
     ...original,

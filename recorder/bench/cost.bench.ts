@@ -6,8 +6,9 @@
  * Each visit opens a generated page, starts the recorder, and runs the scripts of `fixtures/cost/page.ts`, all under a
  * trace of Chromium; `trace.ts` says what is counted as the recorder's own. "cpu" is the time of all main-thread tasks
  * less that of the visits without a recorder. Stock rrweb has no transport: it gets one like ours (JSON for each
- * event, gzip, one request a second). Bytes are what the recorder sent, bodies and messages, as they went; a phase
- * lasts until no more of them come. The load of the machine stands beside each page size.
+ * event, gzip, one request a second). Bytes are what the recorder sent, bodies and messages, as they went. A phase
+ * lasts equally long for all, or what the page does by itself meanwhile would count as the slower recorder's; who
+ * sends on after its end is named. The load of the machine stands beside each page size.
  */
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -38,10 +39,8 @@ const RECORDERS = ['none', 'ours', 'rrweb', 'browser-client', 'posthog'].filter(
 const SIZES = (process.env.SIZES ?? '1000,10000,50000').split(',').map(Number);
 /** The scripts run on a page of this size. */
 const SCRIPTS_NODES = 10_000;
-/** Nothing is sent for so long: all is told. Most send once a second, PostHog after two more. */
-const QUIET_MS: Record<string, number> = { none: 300, posthog: 3600 };
-const QUIET_MS_ELSE = 2000;
-const PHASE_MS_MAX = 15_000;
+/** After its script: time to tell all. Most send once a second, PostHog after two more. */
+const PHASE_MS = 4000;
 const FIXTURES = join(import.meta.dirname, '../fixtures/cost');
 
 interface Measured extends Cost {
@@ -113,22 +112,16 @@ async function visit(on: Browser, name: string, nodes: number, round: number): P
     await page.waitForTimeout(300);
     const session = await page.context().newCDPSession(page);
     const bytes = new Map<string, number>();
-    const allTold = async (): Promise<void> => {
-      const endMs = Date.now() + PHASE_MS_MAX;
-      const quietMs = QUIET_MS[name] ?? QUIET_MS_ELSE;
-      for (let last = -1, sinceMs = 0; Date.now() < endMs; await page.waitForTimeout(100)) {
-        if (sent() !== last) [last, sinceMs] = [sent(), Date.now()];
-        else if ((last || name === 'none') && Date.now() - sinceMs >= quietMs) return;
-      }
-      console.error(`${name} had not told all after ${PHASE_MS_MAX / 1000} s`);
-    };
     const phase = async (what: string, act: () => Promise<void>): Promise<void> => {
       const before = sent();
       await page.evaluate((mark) => void performance.mark(mark), `begin:${what}`);
       await act();
-      await allTold();
+      await page.waitForTimeout(PHASE_MS - 500);
+      const late = sent();
+      await page.waitForTimeout(500);
       await page.evaluate((mark) => void performance.mark(mark), `end:${what}`);
       bytes.set(what, sent() - before);
+      if (sent() > late + 2000) console.error(`${name} still sends ${PHASE_MS / 1000} s after ${what}`);
     };
     const events = await traced(session, async () => {
       await phase(`snapshot of ${nodes / 1000}k`, async () => {

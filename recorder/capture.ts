@@ -1,0 +1,227 @@
+import { createAdoptedSheets } from './adopted-sheets.ts';
+import type { RecordedEvent } from './batcher.ts';
+import { sheetText } from './css-text.ts';
+import { isBlocked } from './masking.ts';
+import { shadowOf } from './native.ts';
+import { forgetAll, idOf } from './node-ids.ts';
+import { observeDocument, observeScroll, scrollOf, type Scene } from './observers.ts';
+import { patch } from './patch.ts';
+import { EventType, IncrementalSource } from './protocol.ts';
+import { createRecordedTree } from './recorded-tree.ts';
+import { findScrollers } from './scrollers.ts';
+import { scrubUrl } from './scrub.ts';
+import { observeStates } from './states.ts';
+import { observeAdopted } from './style-observers.ts';
+
+/** What the rest of the recorder needs of the page's recording. */
+export interface Capture {
+  /** -1: the node is not part of the recording. */
+  idOf(node: Node): number;
+  takeFullSnapshot(): void;
+  /** Resolves once all that is on the page has been told. */
+  told(): Promise<void>;
+  /** Tells at once, for at most so long, what of the page is not told yet; the page may be gone afterwards. */
+  finish(ms: number): void;
+  stop(): void;
+}
+export interface CaptureLimits {
+  nodesMax: number;
+  onTruncated(cut: { nodes: number; nodesMax: number }): void;
+}
+
+/** The first snapshot waits for the page to be idle, but not longer. */
+const IDLE_TIMEOUT_MS = 1000;
+const TOLD_POLL_MS = 10;
+/** A frame or a style sheet that has not loaded by then is told as it is. */
+const LOAD_MS_MAX = 5000;
+const SHADOWS_CHECKED = 256;
+const NO_CHANGE = { adds: [], removes: [], texts: [], attributes: [] };
+
+/** Records the page as rrweb's events, from when its document is parsed and it is idle. */
+export function startCapture(
+  emit: (event: RecordedEvent) => void,
+  onError: (error: unknown) => void,
+  limits: CaptureLimits,
+): Capture {
+  let isRecording = true;
+  let isStarted = false;
+  /** By frame; the page's own under its window. Documents that are gone must not be held. */
+  const documents = new Map<Element | Window, { doc: Document; stop: () => void }>();
+  /** Each full snapshot begins shadow roots anew. Those that are gone must not be held. */
+  let shadows = new WeakMap<Node, (() => void)[]>();
+  let shadowRefs: WeakRef<ShadowRoot>[] = [];
+  let shadowStops: (() => void)[] = [];
+
+  const guard: Scene['guard'] =
+    (run) =>
+    (...args) => {
+      try {
+        run(...args);
+      } catch (error) {
+        onError(error);
+      }
+    };
+  const send = guard((type: number, data: unknown): void => {
+    if (isRecording) emit({ type, data, timestamp: Date.now() });
+  });
+  const tell: Scene['tell'] = (source, data) =>
+    send(EventType.incrementalSnapshot, { source, ...data });
+  const mutate = (data: object): void => tell(IncrementalSource.mutation, { ...NO_CHANGE, ...data });
+
+  const { adopt, sheetIdOf, reset: forgetSheets } = createAdoptedSheets(tell, (host) => tree.isTold(host));
+  const tree = createRecordedTree({
+    mutations: mutate,
+    tell,
+    adopt,
+    guard,
+    shadow: watchShadow,
+    framed(iframe, node) {
+      const { contentDocument, contentWindow } = iframe;
+      mutate({ adds: [{ parentId: idOf(iframe), nextId: null, node }], isAttachIframe: true });
+      observe(contentDocument!, iframe);
+      adopt(contentDocument!, contentDocument!.adoptedStyleSheets ?? []);
+      watchAttachShadow((contentWindow as Window & typeof globalThis).Element);
+    },
+    frame: (iframe) => onceFrameLoaded(iframe, guard(() => tree.attach(iframe))),
+    link: (link) =>
+      onceLoaded(
+        link,
+        guard(() => {
+          const text = idOf(link) > 0 && !isBlocked(link) && sheetText(link.sheet);
+          if (text) mutate({ attributes: [{ id: idOf(link), attributes: { _cssText: text } }] });
+        }),
+      ),
+  });
+  const scene: Scene = { tell, adopt, sheetIdOf, guard, tellText: tree.tellText, rescroll: tree.rescroll };
+
+  /** Once, for a checkout tells frames again. */
+  function observe(doc: Document, owner: Element | Window): void {
+    if (documents.get(owner)?.doc === doc || !doc.defaultView) return;
+    for (const [other, { stop }] of documents)
+      if (other === owner || (other as Element).isConnected === false) {
+        guard(stop)();
+        documents.delete(other);
+      }
+    tree.observe(doc);
+    documents.set(owner, { doc, stop: observeDocument(doc, scene) });
+  }
+  function watchShadow(root: ShadowRoot): void {
+    if (shadows.has(root)) return;
+    const stops = [observeScroll(root, scene)];
+    shadows.set(root, stops);
+    if (shadowRefs.length % SHADOWS_CHECKED === 0) shadowRefs = shadowRefs.filter((ref) => ref.deref());
+    shadowRefs.push(new WeakRef(root));
+    tree.observe(root);
+    setTimeout(
+      guard(() => {
+        adopt(root, root.adoptedStyleSheets ?? []);
+        stops.push(observeAdopted(root, scene));
+      }),
+    );
+  }
+  function watchAttachShadow({ prototype }: typeof Element): void {
+    const watch = guard((host: Element, root: ShadowRoot) => {
+      if (shadowOf(host) && host.isConnected) watchShadow(root);
+    });
+    shadowStops.push(
+      patch<Element['attachShadow']>(prototype, 'attachShadow', (call, host) => {
+        const root = call();
+        watch(host as Element, root);
+        return root;
+      }),
+    );
+  }
+  function forgetShadows(): void {
+    for (const ref of shadowRefs) {
+      const root = ref.deref();
+      if (root) shadowStops.push(...(shadows.get(root) ?? []));
+    }
+    for (const stop of shadowStops) guard(stop)();
+    shadowStops = [];
+    shadowRefs = [];
+    shadows = new WeakMap();
+  }
+
+  /** A page too large to be recorded is told of instead. */
+  const takeSnapshot = guard((): void => {
+    const nodes = countNodes();
+    if (nodes > limits.nodesMax)
+      return limits.onTruncated({ nodes, nodesMax: limits.nodesMax });
+    send(EventType.meta, { href: scrubUrl(location.href), width: innerWidth, height: innerHeight });
+    forgetSheets();
+    forgetShadows();
+    watchAttachShadow(Element);
+    findScrollers();
+    send(EventType.fullSnapshot, { node: tree.snapshot(document), initialOffset: scrollOf(window) });
+    adopt(document, document.adoptedStyleSheets ?? []);
+    isStarted = true;
+    observe(document, window);
+  });
+
+  forgetAll();
+  const stopStates = observeStates(idOf, (attributes) => mutate({ attributes }));
+  let isWaiting = true;
+  const whenIdle = (run: () => void): void =>
+    typeof requestIdleCallback === 'function'
+      ? void requestIdleCallback(run, { timeout: IDLE_TIMEOUT_MS })
+      : void setTimeout(run, 50);
+  const begin = (): void =>
+    whenIdle(() => {
+      isWaiting = false;
+      if (isRecording) takeSnapshot();
+    });
+  if (document.readyState === 'loading') document.addEventListener('DOMContentLoaded', begin, { once: true });
+  else begin();
+
+  return {
+    idOf,
+    takeFullSnapshot: () => {
+      // The first snapshot is still to come.
+      if (isRecording && !isWaiting) takeSnapshot();
+    },
+    told: async () => {
+      while (isRecording && (isWaiting || tree.isPending()))
+        await new Promise((resolve) => setTimeout(resolve, TOLD_POLL_MS));
+    },
+    finish: (ms) => {
+      const nodes = isStarted ? tree.finish(ms) : undefined;
+      if (nodes !== undefined) limits.onTruncated({ nodes: countNodes(), nodesMax: nodes });
+    },
+    stop: () => {
+      isRecording = false;
+      stopStates();
+      tree.disconnect();
+      forgetShadows();
+      for (const { stop } of documents.values()) guard(stop)();
+    },
+  };
+}
+
+/** Elements and texts of the document, its frames and shadow roots not counted. */
+function countNodes(): number {
+  return document.evaluate('count(//node())', document, null, XPathResult.NUMBER_TYPE).numberValue;
+}
+
+function onceLoaded(element: Element, listener: () => void): void {
+  const timer = setTimeout(listener, LOAD_MS_MAX);
+  element.addEventListener('load', () => {
+    clearTimeout(timer);
+    listener();
+  });
+}
+
+function onceFrameLoaded(iframe: HTMLIFrameElement, listener: () => void): void {
+  let href: string;
+  let isComplete: boolean;
+  try {
+    const { document: doc, location } = iframe.contentWindow!;
+    isComplete = doc.readyState === 'complete';
+    ({ href } = location);
+  } catch {
+    return;
+  }
+  if (!isComplete) return onceLoaded(iframe, listener);
+  iframe.addEventListener('load', listener);
+  // Where it is about to go elsewhere, what is there now is not its document.
+  if (href !== 'about:blank' || /^(about:blank)?$/.test(iframe.src)) setTimeout(listener);
+}
