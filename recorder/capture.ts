@@ -8,7 +8,7 @@ import { observeDocument, observeScroll, scrollOf, type Scene } from './observer
 import { patch } from './patch.ts';
 import { EventType, IncrementalSource } from './protocol.ts';
 import { createRecordedTree } from './recorded-tree.ts';
-import { findScrollers } from './scrollers.ts';
+import { findScrollers, observeScrollers } from './scrollers.ts';
 import { scrubUrl } from './scrub.ts';
 import { observeStates } from './states.ts';
 import { observeAdopted } from './style-observers.ts';
@@ -64,8 +64,7 @@ export function startCapture(
   const send = guard((type: number, data: unknown): void => {
     if (isRecording) emit({ type, data, timestamp: Date.now() });
   });
-  const tell: Scene['tell'] = (source, data) =>
-    send(EventType.incrementalSnapshot, { source, ...data });
+  const tell: Scene['tell'] = (source, data) => send(EventType.incrementalSnapshot, { source, ...data });
   const mutate = (data: object): void => tell(IncrementalSource.mutation, { ...NO_CHANGE, ...data });
 
   const { adopt, sheetIdOf, reset: forgetSheets } = createAdoptedSheets(tell, (host) => tree.isTold(host));
@@ -82,7 +81,11 @@ export function startCapture(
       adopt(contentDocument!, contentDocument!.adoptedStyleSheets ?? []);
       watchAttachShadow((contentWindow as Window & typeof globalThis).Element);
     },
-    frame: (iframe) => onceFrameLoaded(iframe, guard(() => tree.attach(iframe))),
+    frame: (iframe) =>
+      onceFrameLoaded(
+        iframe,
+        guard(() => tree.attach(iframe)),
+      ),
     link: (link) =>
       onceLoaded(
         link,
@@ -145,8 +148,7 @@ export function startCapture(
   /** A page too large to be recorded is told of instead. */
   const takeSnapshot = guard((): void => {
     const nodes = countNodes();
-    if (nodes > limits.nodesMax)
-      return limits.onTruncated({ nodes, nodesMax: limits.nodesMax });
+    if (nodes > limits.nodesMax) return limits.onTruncated({ nodes, nodesMax: limits.nodesMax });
     send(EventType.meta, { href: scrubUrl(location.href), width: innerWidth, height: innerHeight });
     forgetSheets();
     forgetShadows();
@@ -159,6 +161,7 @@ export function startCapture(
   });
 
   forgetAll();
+  const stopScrollers = observeScrollers();
   const stopStates = observeStates(idOf, (attributes) => mutate({ attributes }));
   let isWaiting = true;
   const whenIdle = (run: () => void): void =>
@@ -190,6 +193,7 @@ export function startCapture(
     stop: () => {
       isRecording = false;
       stopStates();
+      stopScrollers();
       tree.disconnect();
       forgetShadows();
       for (const { stop } of documents.values()) guard(stop)();

@@ -46,7 +46,8 @@ export function isSecretField({ tag, type, name, id, autocomplete }: FieldTraits
 
 const kebab = (name: string): string => name.replace(/([a-z0-9])([A-Z])/g, '$1-$2').toLowerCase();
 const isSecretName = (name: string): boolean => SECRET_NAME.test(kebab(name));
-export const isPersonalName = (name: string): boolean => isSecretName(name) || PERSONAL_NAME.test(kebab(name));
+export const isPersonalName = (name: string): boolean =>
+  isSecretName(name) || PERSONAL_NAME.test(kebab(name));
 
 const FIELD = 'input,textarea,select,option';
 export const EDITABLE = '[contenteditable]:not([contenteditable="false" i])';

@@ -31,27 +31,34 @@ export function prototypeOf(name: keyof typeof ASKED): object {
   return found[name]!;
 }
 
-/** By what the browser has: a getter, or a method. */
-const nativeOf = (name: string, of: keyof typeof ASKED): unknown => {
+/** A getter, or a method. */
+function nativeOf<F>(name: string, of: keyof typeof ASKED = 'Node'): F {
   const { get, value } = Object.getOwnPropertyDescriptor(prototypeOf(of), name)!;
-  return get ?? value;
-};
+  return (get ?? value) as F;
+}
+type Get<T> = (this: Node) => T;
 
-/**
+/*
  * Getters and methods as the browser made them, looked up once: what a form calls by a field's name hides none of them,
- * and one function for elements of all kinds costs less than a property of each.
+ * and one function for elements of all kinds costs less than a property of each. Written out one by one, for the engine
+ * learns of each what it calls.
  */
-const ask = <T>(name: string, of: keyof typeof ASKED = 'Node'): ((node: Node) => T) => {
-  let call: (this: Node) => T;
-  return (node) => (call ??= nativeOf(name, of) as typeof call).call(node);
-};
-export const typeOf = ask<number>('nodeType');
-export const nameOf = ask<string>('nodeName');
-export const parentOf = ask<Node | null>('parentNode');
-export const nextOf = ask<Node | null>('nextSibling');
-export const firstOf = ask<Node | null>('firstChild');
-export const shadowOf = ask<ShadowRoot | null>('shadowRoot', 'Element');
-export const attributeNamesOf = ask<string[]>('getAttributeNames', 'Element');
+let getType: Get<number>;
+export const typeOf = (node: Node): number => (getType ??= nativeOf('nodeType')).call(node);
+let getName: Get<string>;
+export const nameOf = (node: Node): string => (getName ??= nativeOf('nodeName')).call(node);
+let getParent: Get<Node | null>;
+export const parentOf = (node: Node): Node | null => (getParent ??= nativeOf('parentNode')).call(node);
+let getNext: Get<Node | null>;
+export const nextOf = (node: Node): Node | null => (getNext ??= nativeOf('nextSibling')).call(node);
+let getFirst: Get<Node | null>;
+export const firstOf = (node: Node): Node | null => (getFirst ??= nativeOf('firstChild')).call(node);
+let getShadow: Get<ShadowRoot | null>;
+export const shadowOf = (node: Node): ShadowRoot | null =>
+  (getShadow ??= nativeOf('shadowRoot', 'Element')).call(node);
+let getNames: Get<string[]>;
+export const attributeNamesOf = (element: Element): string[] =>
+  (getNames ??= nativeOf('getAttributeNames', 'Element')).call(element);
 let getAttribute: (this: Node, name: string) => string;
 export const attributeOf = (element: Element, name: string): string =>
-  (getAttribute ??= nativeOf('getAttribute', 'Element') as typeof getAttribute).call(element, name);
+  (getAttribute ??= nativeOf('getAttribute', 'Element')).call(element, name);

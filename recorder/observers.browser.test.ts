@@ -204,6 +204,8 @@ describe.skipIf(!chromium)('observers in Chromium', () => {
        window.before = natives();`,
     );
     await recording(page);
+    // Watched once the page is idle.
+    await page.evaluate(() => window.mutoscope.flush());
     const seen = await page.evaluate(() => {
       const { sheet } = document.querySelector<HTMLStyleElement>('#sheet')!;
       const { natives, before } = window as never as { natives(): unknown[]; before: unknown[] };

@@ -2,7 +2,6 @@ import { fieldValue, isBlocked, isIgnored, isScrollMasked } from './masking.ts';
 import { idOf } from './node-ids.ts';
 import { IncrementalSource } from './protocol.ts';
 import { look } from './states.ts';
-import { rememberScroller } from './scrollers.ts';
 import { observeRules } from './style-observers.ts';
 
 /**
@@ -171,7 +170,6 @@ export function observeScroll(root: Document | ShadowRoot, { tell, guard, rescro
   const onScroll = guard((event: Event) => {
     const target = targetOf(event) as Node | null;
     if (!target || isBlocked(target)) return;
-    rememberScroller(target);
     targets.add(target);
     tellAll();
   });

@@ -62,6 +62,7 @@ const REMOVES_MAX = 1000;
 
 export function createRecordedTree(output: TreeOutput) {
   const open = new Map<Node, Node>();
+  /** The first of each row of siblings inserted at once; what follows it and is not told is told with it. */
   const fresh = new Set<Node>();
   /** A row of inserted siblings that is told from here on, each before `next`. */
   let row: { at: Node; next: Node | null } | undefined;
@@ -114,13 +115,15 @@ export function createRecordedTree(output: TreeOutput) {
         row = undefined;
         for (const node of removedNodes) {
           if (open.get(target) === node) moveOpen(target, nextSibling);
+          // It stood for those inserted after it.
+          if (fresh.delete(node) && nextSibling) fresh.add(nextSibling);
           if (placeOf(node) !== place) continue;
           forgetPlace(node);
           const id = idOf(node);
           if (id < 0) continue;
           removes.push({ parentId: Math.abs(place), id, isShadow: place < 0 || undefined } as Remove);
         }
-        for (const node of addedNodes) fresh.add(node);
+        if (addedNodes.length) fresh.add(addedNodes[0]!);
       }
     }
   }
@@ -292,11 +295,11 @@ export function createRecordedTree(output: TreeOutput) {
     if (isScheduled) return;
     isScheduled = true;
     whenIdle(
-      () => {
+      (isIdle) => {
         let isMore = false;
         output.guard(() => {
           const wasPending = isPending() || adopting.length > 0;
-          if (wasPending) flush(STEP_MS, STEP_NODES_MIN);
+          if (wasPending) flush(isIdle ? STEP_MS : CALLBACK_MS, isIdle ? STEP_NODES_MIN : NODES_MIN);
           else settle();
           isMore = wasPending;
         })();

@@ -3,11 +3,19 @@
  * scrolled. So of the page's own elements only those are asked that were seen to scroll, and those in view.
  */
 const known = new WeakSet<Node>();
-export const rememberScroller = (node: Node): void => void known.add(node);
+const remember = (event: Event): void => {
+  const node = event.composedPath()[0];
+  if (node) known.add(node as Node);
+};
+/** From before the first snapshot on. Returns what ends it. */
+export function observeScrollers(): () => void {
+  addEventListener('scroll', remember, true);
+  return () => removeEventListener('scroll', remember, true);
+}
 export const mayBeScrolled = (element: Element): boolean => known.has(element);
 
 /** Points across and down at which it is looked what is in view. */
-const POINTS = 9;
+const POINTS = 6;
 
 /** What was scrolled before it could be observed. */
 export function findScrollers(): void {

@@ -57,9 +57,6 @@ export function createFuzzPage(seed: number): FuzzPage {
     ...roots().map((root) => (root as Document).body ?? root),
   ];
   const detached: Node[] = [];
-  /** Moved from one removed node to another: of that nobody is told. */
-  const strayed: Node[] = [];
-
   const make = (depth: number): Node => {
     const roll = int(40);
     if (roll < 10) return document.createTextNode(`text ${int(1000)}`);
@@ -146,7 +143,7 @@ export function createFuzzPage(seed: number): FuzzPage {
     () => {
       const out = pick(detached);
       const [a, b] = [pick(out?.childNodes ?? []), pick(detached)];
-      if (a && b && b !== out && !isAround(a, b) && b.nodeType === 1) strayed.push(b.appendChild(a));
+      if (a && b && b !== out && !isAround(a, b) && b.nodeType === 1) b.appendChild(a);
       else if (a) (out as Element).insertBefore(a, pick(out!.childNodes)!.nextSibling);
     },
     () => {
@@ -180,10 +177,12 @@ export function createFuzzPage(seed: number): FuzzPage {
     () => {
       const host = pick(elements().filter((node) => /^(div|p|section|span)$/.test(node.localName)));
       if (host && !host.shadowRoot && !host.matches('.scroller'))
-        host.attachShadow({ mode: 'open' }).append(make(3));
+        // An empty one, which hides what is in its host, is not told.
+        host.attachShadow({ mode: 'open' }).append('inside', make(3));
     },
     () => {
-      const root = pick(roots().filter((root) => root.nodeType === 11 || root === document));
+      // A sheet is of one document.
+      const root = pick(roots().filter((root) => (root.ownerDocument ?? root) === document));
       if (root) root.adoptedStyleSheets = random() < 0.2 ? [] : [...root.adoptedStyleSheets, sheetOf()];
     },
     () => {
@@ -302,8 +301,14 @@ export function linesOf(root: Document, replay?: ReplayMirror): string[] {
           ` ${name}=${JSON.stringify(name === 'style' ? styleOf(element) : element.getAttribute(name))}`,
       )
       .join('');
+    // A blocked element that is no block of its own has another size in a replay: how far its scroller goes depends on it.
+    const isSteady = !Array.from(element.querySelectorAll('*')).some(
+      (inner) => isRecorded(inner) && isBlocked(inner),
+    );
     const scroll =
-      element.scrollTop || element.scrollLeft ? ` at ${element.scrollLeft},${element.scrollTop}` : '';
+      isSteady && (element.scrollTop || element.scrollLeft)
+        ? ` at ${element.scrollLeft},${element.scrollTop}`
+        : '';
     add(depth, `<${tag}${text}${blocked ? ' blocked' : ''}>${scroll}${stateOf(element)}`);
     if (blocked || tag === 'textarea' || tag === 'title') return;
     if (tag === 'style') return add(depth + 1, rulesOf((element as HTMLStyleElement).sheet));

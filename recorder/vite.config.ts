@@ -96,6 +96,8 @@ export default defineConfig({
       output: {
         entryFileNames: (chunk) => (chunk.name === 'loader' ? 'loader.js' : '[name]-[hash].js'),
         chunkFileNames: '[name]-[hash].js',
+        // What lazy chunks take from the core would else be split off it, and be one more file that every page fetches.
+        codeSplitting: { groups: [{ name: 'core', test: /recorder\/(core|attributes|masking|scrub)\.ts$/ }] },
         minify: { compress: false, mangle: false, codegen: { removeWhitespace: true } },
       },
     },

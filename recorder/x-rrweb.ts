@@ -1,11 +1,6 @@
-import * as upstream from '@rrweb/record';
-
-/** See `rrweb-transforms.ts`. */
-const taken = upstream as unknown as {
-  stringifyStylesheet(sheet: CSSStyleSheet): string | null;
-  stringifyRule(rule: CSSRule, sheetHref: string | null): string;
-};
+// @ts-expect-error The build takes these out of the package's file (see `rrweb-transforms.ts`).
+import { stringifyRule as ruleText, stringifyStylesheet } from '@rrweb/record';
 
 /** A style sheet's rules, as rrweb writes them: addresses whole, those of imported sheets among them. Null: unreadable. */
-export const stringifySheet = taken.stringifyStylesheet;
-export const stringifyRule = taken.stringifyRule;
+export const stringifySheet = stringifyStylesheet as (sheet: CSSStyleSheet) => string | null;
+export const stringifyRule = ruleText as (rule: CSSRule, sheetHref: string | null) => string;
