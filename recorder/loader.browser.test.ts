@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from '
 import { launchChromium } from './browser.ts';
 import { checkImports, integrityOf } from './integrity.ts';
 import { TestCollector } from './test-collector.ts';
-import { Bench, buildRecorder, flush, recording, until } from './test-page.ts';
+import { Bench, buildRecorder, flush, recording, until, untilFlushed } from './test-page.ts';
 
 const chromium = inject('chromium');
 /** Collected before anything of the page runs. */
@@ -66,6 +66,7 @@ describe.skipIf(!chromium)('the loader in Chromium', () => {
     );
     const page = await bench.page(collector, REPORTS);
     await recording(page);
+    await untilFlushed(page, () => collector.events().some(({ type }) => type === 2));
     await page.evaluate(() => document.body.append('more'));
     await flush(page);
     expect(collector.events().some(({ type }) => type === 3)).toBe(true);
