@@ -50,7 +50,6 @@ export function startCapture(
   /** Each full snapshot begins shadow roots anew. Those that are gone must not be held. */
   let shadows = new WeakMap<Node, (() => void)[]>();
   let shadowRefs: WeakRef<ShadowRoot>[] = [];
-  let shadowStops: (() => void)[] = [];
 
   const guard: Scene['guard'] =
     (run) =>
@@ -75,11 +74,10 @@ export function startCapture(
     guard,
     shadow: watchShadow,
     framed(iframe, node) {
-      const { contentDocument, contentWindow } = iframe;
+      const { contentDocument } = iframe;
       mutate({ adds: [{ parentId: idOf(iframe), nextId: null, node }], isAttachIframe: true });
       observe(contentDocument!, iframe);
       adopt(contentDocument!, contentDocument!.adoptedStyleSheets ?? []);
-      watchAttachShadow((contentWindow as Window & typeof globalThis).Element);
     },
     frame: (iframe) =>
       onceFrameLoaded(
@@ -106,7 +104,8 @@ export function startCapture(
         documents.delete(other);
       }
     tree.observe(doc);
-    documents.set(owner, { doc, stop: observeDocument(doc, scene) });
+    const stops = [observeDocument(doc, scene), watchAttachShadow(doc.defaultView as typeof window)];
+    documents.set(owner, { doc, stop: () => stops.forEach((stop) => guard(stop)()) });
   }
   function watchShadow(root: ShadowRoot): void {
     if (shadows.has(root)) return;
@@ -122,25 +121,21 @@ export function startCapture(
       }),
     );
   }
-  function watchAttachShadow({ prototype }: typeof Element): void {
+  function watchAttachShadow({ Element: { prototype } }: Window & typeof globalThis): () => void {
     const watch = guard((host: Element, root: ShadowRoot) => {
       if (shadowOf(host) && host.isConnected) watchShadow(root);
     });
-    shadowStops.push(
-      patch<Element['attachShadow']>(prototype, 'attachShadow', (call, host) => {
-        const root = call();
-        watch(host as Element, root);
-        return root;
-      }),
-    );
+    return patch<Element['attachShadow']>(prototype, 'attachShadow', (call, host) => {
+      const root = call();
+      watch(host as Element, root);
+      return root;
+    });
   }
   function forgetShadows(): void {
     for (const ref of shadowRefs) {
       const root = ref.deref();
-      if (root) shadowStops.push(...(shadows.get(root) ?? []));
+      for (const stop of (root && shadows.get(root)) ?? []) guard(stop)();
     }
-    for (const stop of shadowStops) guard(stop)();
-    shadowStops = [];
     shadowRefs = [];
     shadows = new WeakMap();
   }
@@ -152,7 +147,6 @@ export function startCapture(
     send(EventType.meta, { href: scrubUrl(location.href), width: innerWidth, height: innerHeight });
     forgetSheets();
     forgetShadows();
-    watchAttachShadow(Element);
     findScrollers();
     send(EventType.fullSnapshot, { node: tree.snapshot(document), initialOffset: scrollOf(window) });
     adopt(document, document.adoptedStyleSheets ?? []);

@@ -40,7 +40,7 @@ const SIZES = (process.env.SIZES ?? '1000,10000,50000').split(',').map(Number);
 /** The scripts run on a page of this size. */
 const SCRIPTS_NODES = 10_000;
 /** After its script: time to tell all. Most send once a second, PostHog after two more. */
-const PHASE_MS = 4000;
+const PHASE_MS = 3000;
 const FIXTURES = join(import.meta.dirname, '../fixtures/cost');
 
 interface Measured extends Cost {
