@@ -39,6 +39,7 @@ export async function openDirectoryStore(directory: string): Promise<Store> {
     await clearTemporary(temporary);
   });
   return {
+    location: `file://${root}`,
     put: (key, bytes, { ifAbsent = false } = {}) =>
       guard(key, async () => {
         const path = pathOf(key);

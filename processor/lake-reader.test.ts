@@ -14,6 +14,7 @@ function createMemory(): {
   const asked: string[] = [];
   const before: { get?: (key: string) => void } = {};
   const store: Store = {
+    location: 'file:///lake',
     put: async (key, bytes) => void objects.set(key, bytes),
     get: async (key) => {
       before.get?.(key);

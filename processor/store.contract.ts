@@ -37,6 +37,10 @@ export function storeContract(
       expect(await store.get('a/empty')).toHaveLength(0);
     });
 
+    it('tells where other programs find what was put', () => {
+      expect(store.location).toMatch(/^(file:\/\/\/|s3:\/\/)[^?]*[^/]$/);
+    });
+
     it('gives ranges, half open', async () => {
       await store.put('ranges', bytesOf('0123456789'));
       expect(textOf(await store.get('ranges', { start: 2, end: 5 }))).toBe('234');

@@ -3,6 +3,8 @@
  * (`directory-store.ts`) and S3 (`x-s3.ts`).
  */
 export interface Store {
+  /** Where other programs find the objects: `file:///directory` or `s3://bucket/prefix`; a key follows after a slash. */
+  readonly location: string;
   /**
    * Whole object or nothing; durable once it resolves.
    * With `ifAbsent` the first of any number of racing writers wins and the others get `already_exists`.

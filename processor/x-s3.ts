@@ -76,6 +76,7 @@ function s3Store(client: S3Client, bucket: string, prefix: string): Store {
     return prefix + key;
   };
   return {
+    location: `s3://${bucket}/${prefix}`.replace(/\/$/, ''),
     async put(key, bytes, { ifAbsent = false } = {}) {
       const Key = fullKey(key);
       await guard(key, () =>
