@@ -31,6 +31,10 @@ const column = (name: string, type: string, sentence: string) => ({ name, type, 
 const eventColumns = EVENTS_COLUMNS.map(({ name, type, sentence }) =>
   column(name, SQL_TYPES[type], sentence),
 );
+/** In the files JSON is text. */
+const SELECTED = EVENTS_COLUMNS.map(({ name, type }) =>
+  type === 'json' ? `TRY_CAST(${name} AS JSON) AS ${name}` : name,
+);
 const of = (...names: string[]) => eventColumns.filter(({ name }) => names.includes(name));
 const RETENTION = column('retention_days', 'INTEGER', 'retention class of the session');
 const REPLAY_URL = column('replay_url', 'VARCHAR', 'where the app shows the session at this moment');
@@ -45,7 +49,7 @@ export function eventsSql(classes: readonly ClassFiles[], erased: Iterable<strin
     .filter(({ paths }) => paths.length)
     .map(
       ({ days, paths, cutoffMs }) =>
-        `SELECT ${eventColumns.map(({ name }) => name).join(', ')}, ${days}::INTEGER AS retention_days
+        `SELECT ${SELECTED.join(', ')}, ${days}::INTEGER AS retention_days
          FROM read_parquet([${paths.map(quote).join(', ')}])
          WHERE ts >= TIMESTAMPTZ '${new Date(cutoffMs).toISOString()}'${notErased}`,
     );
