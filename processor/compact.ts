@@ -12,6 +12,7 @@ import {
   type Commit,
   type EventRow,
   type LakeFile,
+  type Merge,
   type ReplayRow,
   type Table,
 } from './layout.ts';
@@ -130,6 +131,7 @@ async function planChange(
   nowMs: number,
 ): Promise<{ manifest: ManifestChange; written: Written[] } | undefined> {
   const days = new Map<string, LakeFile[]>();
+  const made = new Map<string, Merge[]>();
   const written: Written[] = [];
   const dates = new Set([...state.days.keys(), ...moved.map(({ date }) => date)]);
   for (const date of dates) {
@@ -142,10 +144,11 @@ async function planChange(
       if (!merged) continue;
       written.push({ date, file: merged });
       files.push(merged);
+      made.set(date, [...(made.get(date) ?? []), { into: merged.key, of: group }]);
     }
     if (added.length || merges.length) days.set(date, files);
   }
-  return days.size || commits.length ? { manifest: { days, commits }, written } : undefined;
+  return days.size || commits.length ? { manifest: { days, merges: made, commits }, written } : undefined;
 }
 
 async function mergeFiles(

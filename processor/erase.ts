@@ -22,6 +22,8 @@ import { decodeFile } from './x-hyparquet.ts';
 
 export interface EraseParts extends CompactParts {
   stream: Stream;
+  /** Leads other programs' readers away from what is about to go. */
+  forget: (project: string, nowMs: number) => Promise<void>;
 }
 export interface ErasedBytes {
   rows: number;
@@ -47,26 +49,29 @@ export async function erase(
   const state = await parts.state(project);
   const rewritten = await rewriteDay(parts, state, session, nowMs);
   if (!rewritten) return { rows: 0, messages, filesRewritten: [], whole: false };
+  const { holding, ...erased } = rewritten;
+  await parts.forget(project, nowMs);
+  await parts.store.remove(holding);
   const committedAreGone = await removeCommitted(parts, project, session);
   const uncommittedAreGone = await removeUncommitted(parts, session);
   await removeUnreferenced(parts, project, session);
   await scrub(parts.store, session);
   await removeQuarantined(parts.store, project, session);
-  return { ...rewritten, messages, whole: committedAreGone && uncommittedAreGone };
+  return { ...erased, messages, whole: committedAreGone && uncommittedAreGone };
 }
 
-/** The day's files without the session's rows. What held them goes at once, also what no manifest names any more. */
+/** Publishes the day's files without the session's rows. `holding` is what held them, also what no manifest names any more. */
 async function rewriteDay(
   parts: EraseParts,
   state: ProjectState,
   session: string,
   nowMs: number,
-): Promise<{ rows: number; filesRewritten: string[] } | undefined> {
+): Promise<{ rows: number; filesRewritten: string[]; holding: string[] } | undefined> {
   const { store } = parts;
   const date = sessionDate(session);
   const live = new Map((state.days.get(date)?.files ?? []).map((file) => [file.key, file]));
   const holding = await filesHolding(store, state.project, date, session);
-  if (!holding.length) return { rows: 0, filesRewritten: [] };
+  if (!holding.length) return { rows: 0, filesRewritten: [], holding: [] };
   const kept = [...live.values()].filter((file) => !holding.some(({ key }) => key === file.key));
   const written: LakeFile[] = [];
   let rows = 0;
@@ -88,8 +93,8 @@ async function rewriteDay(
     await store.remove(written.map((file) => file.key));
     return undefined;
   }
-  await store.remove(holding.map(({ key }) => key));
-  return { rows, filesRewritten: holding.filter(({ key }) => live.has(key)).map(({ key }) => key) };
+  const keys = holding.map(({ key }) => key);
+  return { rows, filesRewritten: keys.filter((key) => live.has(key)), holding: keys };
 }
 
 async function filesHolding(

@@ -1,6 +1,7 @@
 import { SHARDS } from '#stream';
 import { RETENTION_DAYS } from '#projects';
 import type { Erasures } from './erasures.ts';
+import type { IcebergGarbage } from './iceberg-garbage.ts';
 import { getJsonIfThere, encodeJson } from './lake-reader.ts';
 import {
   className,
@@ -30,6 +31,7 @@ export interface GarbageParts {
   commits: () => Promise<Commit[]>;
   readRoots: (keys: readonly string[]) => Promise<RootManifest[]>;
   readDays: (keys: readonly string[]) => Promise<DayManifest[]>;
+  iceberg: IcebergGarbage;
 }
 
 export interface Collected {
@@ -41,7 +43,7 @@ export interface Collected {
 
 /**
  * Removes what nothing names: replaced and expired files and manifests once no reader can be using them, leftovers of
- * crashes, spent commits, old quarantine. Never what a manifest in use or a live commit names. @throws StoreError
+ * crashes, spent commits, old quarantine. Never what a manifest in use, a live commit or other readers' metadata in use names. @throws StoreError
  */
 export async function collectGarbage(
   parts: GarbageParts,
@@ -77,6 +79,8 @@ export async function collectGarbage(
   gone.push(
     ...(await spentCommits(parts, l0, (project) => roots.get(project) ?? [], nowMs, graceMs, unnamed)),
   );
+  const iceberg = await listAll(store, paths.icebergPrefix);
+  gone.push(...(await parts.iceberg.unused(iceberg, nowMs, graceMs, unnamed)));
   // Of sessions that began before it was written, so that nothing of theirs comes again.
   for (const object of await listAll(store, paths.seenPrefix))
     if (object.modifiedMs < nowMs - COMES_AGAIN_MS) gone.push(object.key);

@@ -9,6 +9,9 @@
  *   v1/r30/assets/project=<id>/date=<day>/<sha256>.<ending>         what pages showed, once for its class and day
  *   v1/manifest/project=<id>/<version>.json                         root: the days, and what L0 it has taken in
  *   v1/manifest/project=<id>/day/<date>-<nonce>.json                the files of one day
+ *   v1/iceberg/project=<id>/<table>/metadata/v<N>.metadata.json     the manifests' files once more, for other programs' readers
+ *   v1/iceberg/project=<id>/<table>/metadata/<N>-<nonce>-<n>.avro   manifests and manifest lists that came with version N
+ *   v1/iceberg/project=<id>/<table>/metadata/version-hint.text      the newest N
  *   v1/erasures/project=<id>/<session>.json                         tombstone, then receipt
  *   v1/quarantine/shard=07/<seq>.{json,bin}                         a batch that could not be read, and why
  *
@@ -61,6 +64,14 @@ export const paths = {
     `${ROOT}/manifest/project=${project}/${digits(version, 12)}.json`,
   dayManifest: (project: string, date: string, nonce: string): string =>
     `${ROOT}/manifest/project=${project}/day/${date}-${nonce}.json`,
+  icebergPrefix: `${ROOT}/iceberg/`,
+  icebergTable: (project: string, table: Table): string => `${ROOT}/iceberg/project=${project}/${table}`,
+  icebergMetadata: (project: string, table: Table, version: number): string =>
+    `${ROOT}/iceberg/project=${project}/${table}/metadata/v${version}.metadata.json`,
+  icebergAvro: (project: string, table: Table, version: number, nonce: string, n: number): string =>
+    `${ROOT}/iceberg/project=${project}/${table}/metadata/${digits(version, 8)}-${nonce}-${n}.avro`,
+  icebergHint: (project: string, table: Table): string =>
+    `${ROOT}/iceberg/project=${project}/${table}/metadata/version-hint.text`,
   erasuresPrefix: `${ROOT}/erasures/`,
   projectErasuresPrefix: (project: string): string => `${ROOT}/erasures/project=${project}/`,
   erasure: (project: string, session: string): string =>
@@ -293,6 +304,13 @@ export interface DayManifest {
   project: string;
   date: string;
   files: LakeFile[];
+  /** What was merged to make this version of the day. */
+  merges?: Merge[];
+}
+/** The file `into` has the rows of `of`, of which some may have come in the same version and never been seen. */
+export interface Merge {
+  into: string;
+  of: LakeFile[];
 }
 
 export interface Erasure {

@@ -4,6 +4,8 @@ import { compact } from './compact.ts';
 import { unexpired } from './compaction.ts';
 import { erase, type ErasedBytes, type EraseParts } from './erase.ts';
 import { collectGarbage, type GarbageParts } from './garbage.ts';
+import { createIceberg } from './iceberg.ts';
+import { createIcebergGarbage } from './iceberg-garbage.ts';
 import { createCommitCache, createImmutableReader, encodeJson, getJsonIfThere } from './lake-reader.ts';
 import { paths, type Erasure, type LakeFile } from './layout.ts';
 import { createManifestReader, publish } from './manifest.ts';
@@ -27,7 +29,7 @@ export interface MaintenanceParts extends Pick<
  * conditional put of a project's next manifest, and who loses removes what it wrote.
  */
 export interface Maintenance {
-  /** Moves rows out of commits into files by project and day. */
+  /** Moves rows out of commits into files by project and day, and publishes what is so for other programs' readers. */
   compact(nowMs: number): Promise<void>;
   /** Compacts, then removes what is expired and erased. */
   sweep(nowMs: number): Promise<void>;
@@ -52,10 +54,13 @@ export function createMaintenance(parts: MaintenanceParts): Maintenance {
     gone.set(key, sum);
     return sum;
   };
+  const state = createManifestReader(store);
+  const iceberg = createIceberg({ ...parts, state });
   const shared: EraseParts = {
     ...parts,
     commits: createCommitCache(store),
-    state: createManifestReader(store),
+    state,
+    forget: iceberg.forget,
     onErased: (project, session, rows) =>
       void addGone(paths.erasure(project, session), { rows, messages: 0, filesRewritten: [] }),
   };
@@ -65,6 +70,7 @@ export function createMaintenance(parts: MaintenanceParts): Maintenance {
     commits: shared.commits.list,
     readRoots: createImmutableReader(store),
     readDays: createImmutableReader(store),
+    iceberg: createIcebergGarbage(store),
   };
   let projects = new Set<string>();
   const receipts = new Map<string, Erasure>();
@@ -87,6 +93,7 @@ export function createMaintenance(parts: MaintenanceParts): Maintenance {
       if (left.length < files.length) days.set(date, left);
     }
     if (!days.size || !(await publish(store, state, { days }, nowMs, parts.nonce()))) return;
+    await iceberg.publish(project, nowMs);
     log.info({ project, days: [...days.keys()] }, 'days past their retention class left the lake');
   }
 
@@ -123,6 +130,7 @@ export function createMaintenance(parts: MaintenanceParts): Maintenance {
   const self: Maintenance = {
     async compact(nowMs) {
       for (const project of await compact(shared, projects, nowMs)) projects.add(project);
+      for (const project of projects) await iceberg.publish(project, nowMs);
     },
     async sweep(nowMs) {
       if (collectedMs === -Infinity) await collect(nowMs);

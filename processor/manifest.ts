@@ -1,4 +1,12 @@
-import { paths, takenIn, type Commit, type DayManifest, type LakeFile, type RootManifest } from './layout.ts';
+import {
+  paths,
+  takenIn,
+  type Commit,
+  type DayManifest,
+  type LakeFile,
+  type Merge,
+  type RootManifest,
+} from './layout.ts';
 import { encodeJson, getJson, newestRoot } from './lake-reader.ts';
 import { putOnce } from './put-once.ts';
 import type { Store } from './store.ts';
@@ -35,6 +43,8 @@ export function createManifestReader(store: Store): (project: string) => Promise
 export interface ManifestChange {
   /** Files of each day that changes; none: the day goes. */
   days: ReadonlyMap<string, readonly LakeFile[]>;
+  /** By date. */
+  merges?: ReadonlyMap<string, Merge[]>;
   /** Commits taken in. */
   commits?: readonly Commit[];
 }
@@ -59,7 +69,9 @@ export async function publish(
       continue;
     }
     const key = paths.dayManifest(project, date, nonce);
-    await store.put(key, encodeJson({ v: 1, project, date, files: [...files] } satisfies DayManifest));
+    const merges = change.merges?.get(date);
+    const day: DayManifest = { v: 1, project, date, files: [...files], ...(merges ? { merges } : {}) };
+    await store.put(key, encodeJson(day));
     written.push(key);
     keys[date] = key;
   }
