@@ -9,7 +9,7 @@ INSTALLED := node_modules/.package-lock.json
 RECORDER  := $(shell find recorder -type f ! -name '*.test.ts' 2>/dev/null)
 PLAYER    := $(shell find player query/api.ts -type f ! -name '*.test.ts' 2>/dev/null)
 
-.PHONY: help start install build test story chart-check image servers browser check format readme size clean package bench-recorder bench-close privacy gallery
+.PHONY: help start install build test story chart-check image servers browser readers check format readme size clean package bench-recorder bench-close privacy gallery
 
 help: ## what each target does
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,7 +18,7 @@ start: build ## install, build, run everything in one process with the demo site
 	@DEMO=$${DEMO:-on} FLUSH_INTERVAL_MS=$${FLUSH_INTERVAL_MS:-500} REFRESH_INTERVAL_MS=$${REFRESH_INTERVAL_MS:-100} \
 	  LOG_LEVEL=$${LOG_LEVEL:-warn} exec node deploy/all.ts
 
-test: build servers browser ## every test; gets the servers and the browser that they need
+test: build servers browser readers ## every test; gets the servers, the browser and the readers that they need
 	@vitest run $(T)
 
 story: build servers browser ## the founding story in Chromium, in three modes; prints figures
@@ -52,6 +52,9 @@ servers: install ## NATS and MinIO for the tests where no Docker engine gives th
 
 browser: install ## Chromium for the tests
 	@deploy/get-browser.sh
+
+readers: install ## other programs' readers of the lake for the tests; READERS=more: ClickHouse and Spark too
+	@deploy/get-readers.sh
 
 check: install ## types and formatting
 	@tsc

@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
 // The tier is the suffix: x.test.ts needs nothing, x.nats.test.ts a NATS server, x.s3.test.ts an S3 server,
-// x.browser.test.ts Chromium. `deploy/servers.ts` gets them, once a run.
+// x.browser.test.ts Chromium, x.readers.test.ts other programs' readers. `deploy/servers.ts` gets them, once a run.
 export default defineConfig({
   test: {
     include: ['{recorder,collector,processor,query,player,deploy}/**/*.test.ts'],

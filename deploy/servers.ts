@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import type { TestProject } from 'vitest/node';
 
 /**
- * The real parts that tests run against: a NATS server, an S3 server, Chromium. Each is looked for in this order:
+ * The real parts that tests run against: a NATS server, an S3 server, Chromium, other programs' readers. Each is looked for in this order:
  * an address given in the environment, a container, a program on the PATH or from `make servers`. What cannot be had
  * is provided as `undefined` with the reason, so that its tier is skipped, aloud; with CI set that is an error instead.
  */
@@ -17,6 +17,8 @@ declare module 'vitest' {
     natsUrl: string | undefined;
     s3: S3Server | undefined;
     chromium: string | undefined;
+    /** A Python that has the packages of `deploy/readers`. */
+    readers: string | undefined;
   }
 }
 export interface S3Server {
@@ -47,14 +49,16 @@ export default async function setup(project: TestProject): Promise<() => Promise
       return undefined;
     }
   };
-  const [natsUrl, s3, chromium] = await Promise.all([
+  const [natsUrl, s3, chromium, readers] = await Promise.all([
     get('nats', startNats),
     get('s3', startMinio),
     get('browser', findChromium),
+    get('readers', findReaders),
   ]);
   project.provide('natsUrl', natsUrl);
   project.provide('s3', s3);
   project.provide('chromium', chromium);
+  project.provide('readers', readers);
   const stop = async (): Promise<void> =>
     void (await Promise.allSettled(started.map((server) => server.stop())));
   for (const reason of skipped) process.stderr.write(`SKIPPED TIER ${reason}\n`);
@@ -134,6 +138,12 @@ export async function findChromium(): Promise<Started<string>> {
   const value =
     process.env.CHROMIUM_PATH ??
     findProgram('chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable');
+  return { value, stop: async () => {} };
+}
+
+export async function findReaders(): Promise<Started<string>> {
+  const value = process.env.TEST_READERS_PYTHON ?? join(import.meta.dirname, '../.cache/readers/bin/python');
+  if (!existsSync(value)) throw new Error('there is no .cache/readers; `make readers` makes it');
   return { value, stop: async () => {} };
 }
 
