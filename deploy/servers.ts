@@ -1,6 +1,6 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
@@ -8,14 +8,19 @@ import { promisify } from 'node:util';
 import type { TestProject } from 'vitest/node';
 
 /**
- * The real parts that tests run against: a NATS server, an S3 server, Chromium, other programs' readers. Each is looked for in this order:
+ * The real parts that tests run against: a NATS server, S3 servers, Chromium, other programs' readers. Each is looked for in this order:
  * an address given in the environment, a container, a program on the PATH or from `make servers`. What cannot be had
  * is provided as `undefined` with the reason, so that its tier is skipped, aloud; with CI set that is an error instead.
  */
 declare module 'vitest' {
   export interface ProvidedContext {
     natsUrl: string | undefined;
+    /** MinIO. */
     s3: S3Server | undefined;
+    /** Another maker's, with its objects in a directory. */
+    versitygw: S3Server | undefined;
+    /** One that knows conditional puts and yet lets several of those that race through: it must be refused. */
+    s3proxy: S3Server | undefined;
     chromium: string | undefined;
     /** A Python that has the packages of `deploy/readers`. */
     readers: string | undefined;
@@ -34,6 +39,7 @@ interface Started<T> {
 export const NATS_IMAGE = process.env.NATS_IMAGE ?? 'nats:2.15.2';
 export const MINIO_IMAGE = process.env.MINIO_IMAGE ?? 'minio/minio:RELEASE.2025-09-07T16-13-09Z';
 const S3_KEY = 'mutoscope-test';
+const S3_KEYS = { accessKey: S3_KEY, secretKey: S3_KEY };
 const run = promisify(execFile);
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
@@ -49,14 +55,18 @@ export default async function setup(project: TestProject): Promise<() => Promise
       return undefined;
     }
   };
-  const [natsUrl, s3, chromium, readers] = await Promise.all([
+  const [natsUrl, s3, versitygw, s3proxy, chromium, readers] = await Promise.all([
     get('nats', startNats),
     get('s3', startMinio),
+    get('s3, second server', startVersitygw),
+    get('s3, server to refuse', startS3proxy),
     get('browser', findChromium),
     get('readers', findReaders),
   ]);
   project.provide('natsUrl', natsUrl);
   project.provide('s3', s3);
+  project.provide('versitygw', versitygw);
+  project.provide('s3proxy', s3proxy);
   project.provide('chromium', chromium);
   project.provide('readers', readers);
   const stop = async (): Promise<void> =>
@@ -83,20 +93,15 @@ export async function startNats(): Promise<Started<string>> {
       return { value, stop: async () => void (await container.stop({ timeout: 1000 })) };
     },
     async () => {
-      const program = findProgram('nats-server');
-      const port = await freePort();
-      const dir = await mkdtemp(join(tmpdir(), 'nats-'));
-      const child = spawn(program, ['-js', '-sd', dir, '-a', '127.0.0.1', '-p', String(port)], {
-        stdio: 'ignore',
-      });
-      await connectable(port, child, program);
-      return { value: `nats://127.0.0.1:${port}`, stop: () => kill(child, dir) };
+      const { port, stop } = await startProgram(findProgram('nats-server'), (dir, port) => ({
+        args: ['-js', '-sd', dir, '-a', '127.0.0.1', '-p', String(port)],
+      }));
+      return { value: `nats://127.0.0.1:${port}`, stop };
     },
   );
 }
 
 export async function startMinio(): Promise<Started<S3Server>> {
-  const keys = { accessKey: S3_KEY, secretKey: S3_KEY };
   if (process.env.TEST_S3_ENDPOINT) {
     const { AWS_ACCESS_KEY_ID: accessKey = S3_KEY, AWS_SECRET_ACCESS_KEY: secretKey = S3_KEY } = process.env;
     return { value: { endpoint: process.env.TEST_S3_ENDPOINT, accessKey, secretKey }, stop: async () => {} };
@@ -113,26 +118,50 @@ export async function startMinio(): Promise<Started<S3Server>> {
         .start();
       const endpoint = `http://${container.getHost()}:${container.getMappedPort(9000)}`;
       return {
-        value: { endpoint, ...keys },
+        value: { endpoint, ...S3_KEYS },
         stop: async () => void (await container.stop({ timeout: 1000 })),
       };
     },
     async () => {
-      const program = findProgram('minio');
-      const port = await freePort();
-      const dir = await mkdtemp(join(tmpdir(), 'minio-'));
-      const child = spawn(program, ['server', dir, '--address', `127.0.0.1:${port}`], {
-        stdio: 'ignore',
-        env: { ...process.env, ...env },
-      });
-      await connectable(port, child, program);
-      return {
-        value: { endpoint: `http://127.0.0.1:${port}`, ...keys },
-        stop: () => kill(child, dir),
-      };
+      const { port, stop } = await startProgram(findProgram('minio'), (dir, port) => ({
+        args: ['server', dir, '--address', `127.0.0.1:${port}`],
+        env,
+      }));
+      return { value: onLoopback(port), stop };
     },
   );
 }
+
+export async function startVersitygw(): Promise<Started<S3Server>> {
+  const { port, stop } = await startProgram(findProgram('versitygw'), (dir, port) => ({
+    args: ['--quiet', '--port', `127.0.0.1:${port}`, 'posix', dir],
+    env: { ROOT_ACCESS_KEY: S3_KEY, ROOT_SECRET_KEY: S3_KEY },
+  }));
+  return { value: onLoopback(port), stop };
+}
+
+export async function startS3proxy(): Promise<Started<S3Server>> {
+  const jar = findProgram('s3proxy.jar');
+  const { port, stop } = await startProgram(findProgram('java'), async (dir, port) => {
+    const settings = {
+      's3proxy.endpoint': `http://127.0.0.1:${port}`,
+      's3proxy.authorization': 'aws-v2-or-v4',
+      's3proxy.identity': S3_KEY,
+      's3proxy.credential': S3_KEY,
+      'jclouds.provider': 'filesystem-nio2',
+      'jclouds.filesystem.basedir': dir,
+    };
+    const file = join(dir, 's3proxy.properties');
+    await writeFile(
+      file,
+      Object.entries(settings).map((setting) => `${setting.join('=')}\n`),
+    );
+    return { args: ['-Xmx128m', '-jar', jar, '--properties', file] };
+  });
+  return { value: onLoopback(port), stop };
+}
+
+const onLoopback = (port: number): S3Server => ({ endpoint: `http://127.0.0.1:${port}`, ...S3_KEYS });
 
 export async function findChromium(): Promise<Started<string>> {
   const value =
@@ -193,6 +222,25 @@ export function freePort(): Promise<number> {
     });
   });
 }
+
+/** With a directory and a port of its own, both given back when it is stopped. */
+async function startProgram(
+  program: string,
+  how: (dir: string, port: number) => MaybePromise<{ args: string[]; env?: Record<string, string> }>,
+): Promise<{ port: number; stop: () => Promise<void> }> {
+  const port = await freePort();
+  const dir = await mkdtemp(join(tmpdir(), 'server-'));
+  const { args, env } = await how(dir, port);
+  const child = spawn(program, args, { stdio: 'ignore', env: { ...process.env, ...env } });
+  try {
+    await connectable(port, child, program);
+  } catch (error) {
+    await kill(child, dir);
+    throw error;
+  }
+  return { port, stop: () => kill(child, dir) };
+}
+type MaybePromise<T> = T | Promise<T>;
 
 async function connectable(port: number, child: ChildProcess, program: string): Promise<void> {
   const { connect } = await import('node:net');
