@@ -80,6 +80,7 @@ export async function openDirectoryStore(directory: string): Promise<Store> {
         await clearTemporary(temporary);
       }),
     expireByAge: async () => ({ installed: false, reason: 'a directory deletes nothing by itself' }),
+    expiryRules: async () => [],
     close: async () => {},
   };
 }

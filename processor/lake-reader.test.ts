@@ -30,6 +30,7 @@ function createMemory(): {
     },
     remove: async (keys) => void keys.forEach((key) => objects.delete(key)),
     expireByAge: async () => ({ installed: false }),
+    expiryRules: async () => [],
     close: async () => {},
   };
   return { store, objects, asked, before };

@@ -1,51 +1,184 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { GetBucketLifecycleConfigurationCommand, S3Client } from '@aws-sdk/client-s3';
+import {
+  CreateMultipartUploadCommand,
+  DeleteBucketCommand,
+  GetBucketLifecycleConfigurationCommand,
+  ListMultipartUploadsCommand,
+  ListObjectVersionsCommand,
+  PutBucketLifecycleConfigurationCommand,
+  PutBucketVersioningCommand,
+  S3Client,
+} from '@aws-sdk/client-s3';
 import { describe, expect, inject, it } from 'vitest';
 import { expiryRules } from './processor.ts';
+import { openS3Store, S3_LIMITS } from './s3-store.ts';
 import { openStore } from './store.ts';
 import { storeContract } from './store.contract.ts';
+import { openFaultyS3 } from './test-faulty-s3.ts';
+import { connectS3 } from './x-s3.ts';
 
-const s3 = inject('s3');
+const { s3, versitygw, s3proxy } = {
+  s3: inject('s3'),
+  versitygw: inject('versitygw'),
+  s3proxy: inject('s3proxy'),
+};
+const any = s3 ?? versitygw ?? s3proxy;
+process.env.AWS_ACCESS_KEY_ID = any?.accessKey;
+process.env.AWS_SECRET_ACCESS_KEY = any?.secretKey;
 
-describe.skipIf(!s3)('on an S3 server', () => {
-  process.env.AWS_ACCESS_KEY_ID = s3?.accessKey;
-  process.env.AWS_SECRET_ACCESS_KEY = s3?.secretKey;
-  const locate = (bucket: string): string => `s3://${bucket}/some/prefix?endpoint=${s3?.endpoint}`;
+const locate = (bucket: string, endpoint = s3?.endpoint): string =>
+  `s3://${bucket}/some/prefix?endpoint=${endpoint}`;
+const connect = (endpoint = s3?.endpoint): S3Client =>
+  new S3Client({ region: 'us-east-1', endpoint, forcePathStyle: true });
+const opened = (endpoint?: string) => async () => {
+  const location = locate(`contract-${randomUUID()}`, endpoint);
+  const store = await openStore(location);
+  return { store, reopen: () => openStore(location), close: () => store.close() };
+};
 
-  storeContract('a bucket as store', async () => {
-    const location = locate(`contract-${randomUUID()}`);
-    const store = await openStore(location);
-    return { store, reopen: () => openStore(location), close: () => store.close() };
+describe.skipIf(!versitygw)('on another S3 server', () => {
+  storeContract('a bucket of versitygw as store', opened(versitygw?.endpoint));
+
+  it('aborts uploads that nobody completes, not those under way', async () => {
+    const Bucket = `uploads-${randomUUID()}`;
+    const client = connect(versitygw?.endpoint);
+    await (await openStore(locate(Bucket, versitygw?.endpoint))).close();
+    const begin = (Key: string) => client.send(new CreateMultipartUploadCommand({ Bucket, Key }));
+    const left = async (): Promise<(string | undefined)[]> =>
+      ((await client.send(new ListMultipartUploadsCommand({ Bucket }))).Uploads ?? []).map(({ Key }) => Key);
+    await begin('some/prefix/left-behind');
+    await begin('elsewhere/of-others');
+    await (await openStore(locate(Bucket, versitygw?.endpoint))).close();
+    expect(await left()).toEqual(['elsewhere/of-others', 'some/prefix/left-behind']);
+    const limits = { ...S3_LIMITS, uploadMsMax: -60_000 };
+    await (await openS3Store(locate(Bucket, versitygw?.endpoint), limits)).close();
+    expect(await left()).toEqual(['elsewhere/of-others']);
+    client.destroy();
   });
 
-  it('retention classes become lifecycle rules of the bucket', async () => {
-    const bucket = `rules-${randomUUID()}`;
-    const store = await openStore(locate(bucket));
-    expect(await store.expireByAge(expiryRules())).toEqual({ installed: true });
-    const client = new S3Client({ region: 'us-east-1', endpoint: s3!.endpoint, forcePathStyle: true });
-    const { Rules } = await client.send(new GetBucketLifecycleConfigurationCommand({ Bucket: bucket }));
-    expect(Rules?.map((rule) => [rule.Filter?.Prefix, rule.Expiration?.Days])).toEqual(
-      expect.arrayContaining([
-        ['some/prefix/v1/r30/', 32],
-        ['some/prefix/v1/r90/', 92],
-        ['some/prefix/v1/r180/', 182],
-        ['some/prefix/v1/r365/', 367],
-        ['some/prefix/v1/quarantine/', 30],
-      ]),
+  it('says that it has no rules for deletion by age', async () => {
+    const store = await openStore(locate(`rules-${randomUUID()}`, versitygw?.endpoint));
+    expect(await store.expireByAge(expiryRules())).toMatchObject({
+      installed: false,
+      reason: expect.stringContaining('NotImplemented'),
+    });
+    expect(await store.expiryRules()).toEqual([]);
+    await store.close();
+  });
+});
+
+describe.skipIf(!s3proxy)('on an S3 server that lets racing conditional puts through', () => {
+  it('is refused by name', async () => {
+    await expect(openStore(locate(`race-${randomUUID()}`, s3proxy?.endpoint))).rejects.toMatchObject({
+      code: 'store_refused',
+      message: expect.stringMatching(
+        `^${s3proxy?.endpoint} lets [2-8] of 8 conditional puts of one key through`,
+      ),
+    });
+  });
+});
+
+describe.skipIf(!s3)('on an S3 server', () => {
+  storeContract('a bucket as store', opened());
+
+  it('retention classes become lifecycle rules of the bucket, beside those of others', async () => {
+    const Bucket = `rules-${randomUUID()}`;
+    const store = await openStore(locate(Bucket));
+    const client = connect();
+    const other = {
+      ID: 'of others',
+      Status: 'Enabled' as const,
+      Filter: { Prefix: 'logs/' },
+      Expiration: { Days: 7 },
+    };
+    await client.send(
+      new PutBucketLifecycleConfigurationCommand({ Bucket, LifecycleConfiguration: { Rules: [other] } }),
     );
+    const old = { id: 'old', prefix: 'v0/', days: 3 };
+    await store.expireByAge([old]);
+    expect(await store.expiryRules()).toEqual([old]);
+    expect(await store.expireByAge(expiryRules())).toEqual({ installed: true });
+    expect(await store.expiryRules()).toEqual(expect.arrayContaining(expiryRules()));
+    const { Rules } = await client.send(new GetBucketLifecycleConfigurationCommand({ Bucket }));
+    expect(Rules?.map((rule) => [rule.Filter?.Prefix, rule.Expiration?.Days]).sort()).toEqual([
+      ['logs/', 7],
+      ['some/prefix/v1/quarantine/', 30],
+      ['some/prefix/v1/r180/', 182],
+      ['some/prefix/v1/r30/', 32],
+      ['some/prefix/v1/r365/', 367],
+      ['some/prefix/v1/r90/', 92],
+    ]);
     client.destroy();
     await store.close();
   });
 
+  describe('in a bucket that keeps versions', () => {
+    const setVersioning = (Bucket: string, Status: 'Enabled' | 'Suspended') => {
+      const client = connect();
+      return client
+        .send(new PutBucketVersioningCommand({ Bucket, VersioningConfiguration: { Status } }))
+        .finally(() => client.destroy());
+    };
+    const leftIn = async (Bucket: string): Promise<(string | undefined)[]> => {
+      const client = connect();
+      const { Versions = [], DeleteMarkers = [] } = await client
+        .send(new ListObjectVersionsCommand({ Bucket }))
+        .finally(() => client.destroy());
+      return [...Versions, ...DeleteMarkers].map(({ Key }) => Key).sort();
+    };
+    const bytes = new TextEncoder().encode('a secret');
+
+    storeContract('the contract holds', async () => {
+      const bucket = `versions-${randomUUID()}`;
+      await (await openStore(locate(bucket))).close();
+      await setVersioning(bucket, 'Enabled');
+      const store = await openStore(locate(bucket));
+      return { store, reopen: () => openStore(locate(bucket)), close: () => store.close() };
+    });
+
+    it.each(['before it was opened', 'while it is open', 'and no more'])(
+      'nothing is left of what is removed, told to keep them %s',
+      async (when) => {
+        const bucket = `versions-${randomUUID()}`;
+        let store = await openStore(locate(bucket));
+        await store.put('a/old', bytes);
+        await setVersioning(bucket, 'Enabled');
+        if (when !== 'while it is open') {
+          await store.close();
+          store = await openStore(locate(bucket));
+        }
+        for (const key of ['a/old', 'a/1', 'a/1', 'a/10']) await store.put(key, bytes);
+        if (when === 'and no more') await setVersioning(bucket, 'Suspended');
+        await store.put('a/1', bytes);
+        await store.remove(['a/1', 'a/old', 'a/never']);
+        expect(await leftIn(bucket)).toEqual(['some/prefix/a/10']);
+        await store.remove(['a/10']);
+        expect(await leftIn(bucket)).toEqual([]);
+        await store.close();
+      },
+    );
+  });
+
   it('a server that ignores conditional puts is refused by name', async () => {
     const { endpoint, server } = await serve((_request, answer) => answer.writeHead(200).end());
-    await expect(openStore(`s3://bucket?endpoint=${endpoint}`)).rejects.toMatchObject({
+    const limits = { ...S3_LIMITS, firstWaitMs: 1 };
+    await expect(openS3Store(`s3://bucket?endpoint=${endpoint}`, limits)).rejects.toMatchObject({
       code: 'store_refused',
       message: expect.stringContaining(endpoint),
     });
     server.close();
+  });
+
+  it('a server that ignores conditions on multipart uploads is refused by name', async () => {
+    const faulty = await openFaultyS3(s3!.endpoint);
+    faulty.fault = (request) => (/^POST .*uploadId=/.test(request) ? 'lie' : undefined);
+    await expect(openStore(locate(`lies-${randomUUID()}`, faulty.endpoint))).rejects.toMatchObject({
+      code: 'store_refused',
+      message: `${faulty.endpoint} lets a conditional multipart upload overwrite, so commits are not safe in it`,
+    });
+    await faulty.close();
   });
 
   it('a wrong key is refused', async () => {
@@ -55,15 +188,22 @@ describe.skipIf(!s3)('on an S3 server', () => {
     process.env.AWS_SECRET_ACCESS_KEY = AWS_SECRET_ACCESS_KEY;
   });
 
-  it('a request that fails for the moment is made again', async () => {
-    let failures = 2;
-    const { endpoint, server } = await serve((request, answer) => {
-      const isPut = request.method === 'PUT';
-      if (isPut && failures-- > 0) return void answer.writeHead(503).end();
-      answer.writeHead(isPut && failures < -1 ? 412 : 200).end();
-    });
-    await (await openStore(`s3://bucket?endpoint=${endpoint}`)).close();
-    expect(failures).toBe(-2);
+  it('what is missing because the bucket or the server is, is not told as missing', async () => {
+    const limits = { ...S3_LIMITS, attemptsMax: 2, firstWaitMs: 1 };
+    const bucket = `gone-${randomUUID()}`;
+    const store = await openS3Store(locate(bucket), limits);
+    const client = connect();
+    await client.send(new DeleteBucketCommand({ Bucket: bucket }));
+    await expect(store.get('any')).rejects.toMatchObject({ code: 'store_unavailable' });
+    await expect(store.put('any', new Uint8Array(1))).rejects.toMatchObject({ code: 'store_unavailable' });
+    client.destroy();
+    await store.close();
+    const { endpoint, server } = await serve((_request, answer) =>
+      answer.writeHead(404, { 'content-type': 'text/html' }).end('<html>default backend - 404</html>'),
+    );
+    const requests = connectS3({ bucket, endpoint, region: 'us-east-1' }, limits);
+    await expect(requests.get('any')).rejects.toMatchObject({ code: 'store_unavailable' });
+    await requests.close();
     server.close();
   });
 });

@@ -123,6 +123,20 @@ export function storeContract(
       expect(await store.get('big', { start: bytes.length - 3, end: bytes.length })).toEqual(bytes.slice(-3));
     });
 
+    it('lets one of three racing writers create a large object', async () => {
+      const answers = await Promise.allSettled(
+        [1, 2, 3].map((writer) =>
+          store.put('race/big', new Uint8Array(17 * 1024 * 1024).fill(writer), { ifAbsent: true }),
+        ),
+      );
+      const won = answers.flatMap((answer, i) => (answer.status === 'fulfilled' ? [i + 1] : []));
+      expect(won).toHaveLength(1);
+      for (const answer of answers)
+        if (answer.status === 'rejected') expect(isStoreError(answer.reason, 'already_exists')).toBe(true);
+      const bytes = await store.get('race/big');
+      expect([bytes.length, bytes.find((byte) => byte !== won[0])]).toEqual([17 * 1024 * 1024, undefined]);
+    });
+
     it('lists and removes more than one request can', { timeout: 60_000 }, async () => {
       const keys = Array.from({ length: 1010 }, (_, i) => `many/${String(i).padStart(5, '0')}`);
       for (let at = 0; at < keys.length; at += 50)
@@ -144,6 +158,7 @@ export function storeContract(
       const answer = await store.expireByAge([rule]);
       expect(answer.installed || answer.reason).toBeTruthy();
       expect((await store.expireByAge([rule])).installed).toBe(answer.installed);
+      expect(await store.expiryRules()).toEqual(answer.installed ? [rule] : []);
     });
   });
 }

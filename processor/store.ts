@@ -1,6 +1,6 @@
 /**
  * The store: where the lake's files are. Two adapters under one contract (`store.contract.ts`): a directory
- * (`directory-store.ts`) and S3 (`x-s3.ts`).
+ * (`directory-store.ts`) and S3 (`s3-store.ts`).
  */
 export interface Store {
   /** Where other programs find the objects: `file:///directory` or `s3://bucket/prefix`; a key follows after a slash. */
@@ -15,10 +15,15 @@ export interface Store {
   get(key: string, range?: { start: number; end: number }): Promise<Uint8Array>;
   /** Every object whose key starts with `prefix`, in the order of their keys (by UTF-8 bytes). */
   list(prefix: string): AsyncIterable<StoreObject>;
-  /** What is not there is no error. */
+  /** What is not there is no error. Once it resolves nothing is left, older versions neither. */
   remove(keys: string[]): Promise<void>;
-  /** Asks the store to delete objects by age, where it can: the backstop of retention. Replaces the rules set before. */
+  /**
+   * Asks the store to delete objects by age, where it can: the backstop of retention. Replaces the rules set before;
+   * `installed` once the store has told them back.
+   */
   expireByAge(rules: ExpiryRule[]): Promise<{ installed: boolean; reason?: string }>;
+  /** The rules that `expireByAge` set, as the store has them now; none where it has no such rules. */
+  expiryRules(): Promise<ExpiryRule[]>;
   close(): Promise<void>;
 }
 
@@ -50,11 +55,11 @@ export const isStoreError = (error: unknown, code: StoreErrorCode): boolean =>
 /**
  * `s3://bucket[/prefix][?endpoint=http://host:port&region=…]`, credentials from the environment as the AWS SDK finds
  * them (path-style addresses when an endpoint is given), or a directory.
- * An S3 store is probed once for conditional puts; one that ignores them is refused.
+ * An S3 store is probed once for conditional puts; one that ignores them, or lets racing ones through, is refused.
  * @throws StoreError `store_refused`, `store_unavailable`
  */
 export async function openStore(location: string): Promise<Store> {
-  if (location.startsWith('s3://')) return (await import('./x-s3.ts')).openS3Store(location);
+  if (location.startsWith('s3://')) return (await import('./s3-store.ts')).openS3Store(location);
   return (await import('./directory-store.ts')).openDirectoryStore(location);
 }
 

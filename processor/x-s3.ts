@@ -1,197 +1,339 @@
-import { randomUUID } from 'node:crypto';
 import {
+  AbortMultipartUploadCommand,
+  CompleteMultipartUploadCommand,
   CreateBucketCommand,
+  CreateMultipartUploadCommand,
   DeleteObjectsCommand,
+  GetBucketLifecycleConfigurationCommand,
+  GetBucketVersioningCommand,
   GetObjectCommand,
   HeadBucketCommand,
+  HeadObjectCommand,
+  ListMultipartUploadsCommand,
   ListObjectsV2Command,
+  ListObjectVersionsCommand,
   PutBucketLifecycleConfigurationCommand,
   PutObjectCommand,
   S3Client,
+  UploadPartCommand,
+  type GetObjectCommandOutput,
+  type LifecycleRule,
   type S3ServiceException,
 } from '@aws-sdk/client-s3';
-import { isStoreError, StoreError, type Store } from './store.ts';
+import { StoreError, type StoreObject } from './store.ts';
 
-/** Per request; the SDK waits between them, longer each time, with jitter. */
-const ATTEMPTS_MAX = 4;
-const REQUEST_MS_MAX = 60_000;
-const CONNECT_MS_MAX = 5_000;
-/** S3's own bound on one DeleteObjects request. */
-const REMOVE_KEYS_MAX = 1000;
-const KEY_BYTES_MAX = 1024;
-const PROBE_PREFIX = 'v1/probe/';
+export type { LifecycleRule };
+
+export interface S3Place {
+  bucket: string;
+  endpoint: string | undefined;
+  region: string;
+}
+export interface S3Limits {
+  /** A request that carries nothing is given up after this. */
+  answerMsMax: number;
+  /** What a request carries, either way, gives it more time: as much as this rate needs. */
+  bytesPerMsMin: number;
+}
+export interface S3Version {
+  key: string;
+  version: string;
+  latest: boolean;
+}
 
 /**
- * `s3://bucket[/prefix][?endpoint=…&region=…]`. Makes the bucket when it is missing, and refuses a store that lets a
- * second conditional put of one key through, for commits would then overwrite each other.
- * @throws StoreError `store_refused`, `store_unavailable`
+ * One request to a bucket each, bounded in time and never repeated, with errors of the port. Keys are whole keys of
+ * the bucket. What can have happened although it failed is `store_unavailable`.
  */
-export async function openS3Store(location: string): Promise<Store> {
-  const { bucket, prefix, endpoint, region } = parseLocation(location);
+export interface S3Requests {
+  /** @param mark with it only what is absent is created, and bears the mark. */
+  put(key: string, bytes: Uint8Array, mark?: string): Promise<void>;
+  /** The mark that the object was put with, if there is one. */
+  markOf(key: string): Promise<string | undefined>;
+  get(key: string, range?: { start: number; end: number }): Promise<Uint8Array>;
+  list(prefix: string, after?: string): Promise<{ objects: StoreObject[]; next: string | undefined }>;
+  /** At most 1000. Gives back the keys that the store only hid, for it keeps their versions. */
+  remove(objects: { key: string; version?: string }[]): Promise<{ hidden: string[] }>;
+  keepsVersions(): Promise<boolean>;
+  /** Versions and the markers that hide them, of all keys that begin so, in order. */
+  versions(prefix: string, after?: VersionPage['next']): Promise<VersionPage>;
+
+  beginUpload(key: string, mark?: string): Promise<string>;
+  putPart(key: string, upload: string, number: number, bytes: Uint8Array): Promise<string>;
+  /** `not_found`: the upload is no more, or must begin anew. */
+  completeUpload(key: string, upload: string, etags: string[], ifAbsent: boolean): Promise<void>;
+  abortUpload(key: string, upload: string): Promise<void>;
+  uploads(prefix: string): Promise<{ key: string; upload: string; begunMs: number }[]>;
+
+  /** The bucket's rules for deletion by age, whoever set them. */
+  rules(): Promise<LifecycleRule[]>;
+  setRules(rules: LifecycleRule[]): Promise<void>;
+  makeBucket(): Promise<void>;
+  close(): Promise<void>;
+}
+interface VersionPage {
+  versions: S3Version[];
+  next: { key: string | undefined; version: string | undefined } | undefined;
+}
+
+const CONNECT_MS_MAX = 5_000;
+const MARK = 'mutoscope-put';
+/** Refusals that are none: what was asked for can go through the next time. */
+const PASSING = [
+  'BadDigest',
+  'ConditionalRequestConflict',
+  'IncompleteBody',
+  'InternalError',
+  'OperationAborted',
+  'RequestTimeout',
+  'RequestTimeTooSkewed',
+  'SlowDown',
+];
+const ABSENT = ['NoSuchKey', 'NoSuchUpload'];
+
+/** Opens no connection yet. */
+export function connectS3({ bucket: Bucket, endpoint, region }: S3Place, limits: S3Limits): S3Requests {
   const client = new S3Client({
     region,
     ...(endpoint ? { endpoint, forcePathStyle: true } : {}),
-    maxAttempts: ATTEMPTS_MAX,
+    // Repeating is for the wrapper, which also reads the answer's body.
+    maxAttempts: 1,
     // Servers other than AWS's do not all know the newer checksums.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
-    requestHandler: { requestTimeout: REQUEST_MS_MAX, connectionTimeout: CONNECT_MS_MAX },
+    requestHandler: { connectionTimeout: CONNECT_MS_MAX },
   });
-  const store = s3Store(client, bucket, prefix);
-  const place = endpoint ?? `bucket ${bucket}`;
-  try {
-    await ensureBucket(client, bucket);
-    await probe(store, place);
-  } catch (error) {
-    client.destroy();
-    if (error instanceof StoreError) throw error;
-    throw storeError(error, place);
+
+  /** Runs one request and reads its answer; `allow` gives it the time that so many bytes need, from now on. */
+  async function ask<T>(
+    what: string,
+    act: (signal: AbortSignal, allow: (bytes: number) => void) => Promise<T>,
+    sentBytes = 0,
+  ): Promise<T> {
+    const ended = new AbortController();
+    let timer: NodeJS.Timeout | undefined;
+    let late: (error: StoreError) => void;
+    const tooLate = new Promise<never>((_, reject) => (late = reject));
+    const allow = (bytes: number): void => {
+      const ms = Math.ceil(limits.answerMsMax + bytes / limits.bytesPerMsMin);
+      clearTimeout(timer);
+      timer = setTimeout(() => {
+        late(new StoreError('store_unavailable', `${what}: no whole answer within ${ms} ms`));
+        ended.abort();
+      }, ms);
+    };
+    allow(sentBytes);
+    try {
+      return await Promise.race([act(ended.signal, allow), tooLate]);
+    } catch (error) {
+      throw error instanceof StoreError ? error : storeError(error, what);
+    } finally {
+      clearTimeout(timer);
+    }
   }
-  return store;
-}
 
-function parseLocation(location: string): {
-  bucket: string;
-  prefix: string;
-  endpoint: string | undefined;
-  region: string;
-} {
-  const url = new URL(location);
-  const path = url.pathname.replace(/^\/+|\/+$/g, '');
-  if (!url.hostname) throw new StoreError('store_refused', `${location} names no bucket`);
   return {
-    bucket: url.hostname,
-    prefix: path ? `${decodeURIComponent(path)}/` : '',
-    endpoint: url.searchParams.get('endpoint') ?? undefined,
-    region: url.searchParams.get('region') ?? process.env.AWS_REGION ?? 'us-east-1',
-  };
-}
-
-function s3Store(client: S3Client, bucket: string, prefix: string): Store {
-  const fullKey = (key: string): string => {
-    if (!key || key.startsWith('/') || key.split('/').some((part) => part === '' || /^\.+$/.test(part)))
-      throw new StoreError('bad_key', `${JSON.stringify(key)} is no key`);
-    if (Buffer.byteLength(prefix + key) > KEY_BYTES_MAX)
-      throw new StoreError('bad_key', `key of ${key.length} characters is too long`);
-    return prefix + key;
-  };
-  return {
-    location: `s3://${bucket}/${prefix}`.replace(/\/$/, ''),
-    async put(key, bytes, { ifAbsent = false } = {}) {
-      const Key = fullKey(key);
-      await guard(key, () =>
-        client.send(
-          new PutObjectCommand({
-            Bucket: bucket,
+    put: (Key, bytes, mark) =>
+      ask(
+        Key,
+        async (abortSignal) => {
+          const command = new PutObjectCommand({
+            Bucket,
             Key,
             Body: bytes,
             ContentLength: bytes.length,
-            ...(ifAbsent ? { IfNoneMatch: '*' } : {}),
-          }),
-        ),
-      );
-    },
-    async get(key, range) {
-      const Key = fullKey(key);
-      if (range && (range.start < 0 || range.start > range.end))
-        throw new StoreError('bad_range', `${key}: ${range.start} to ${range.end} is no range`);
-      // HTTP cannot ask for no bytes.
-      if (range && range.start === range.end) return new Uint8Array(0);
-      return guard(key, async () => {
-        const answer = await client.send(
-          new GetObjectCommand({
-            Bucket: bucket,
-            Key,
-            ...(range ? { Range: `bytes=${range.start}-${range.end - 1}` } : {}),
-          }),
-        );
-        const bytes = (await answer.Body?.transformToByteArray()) ?? new Uint8Array(0);
-        if (range && bytes.length !== range.end - range.start)
-          throw new StoreError('bad_range', `${key} ends before byte ${range.end}`);
-        return bytes;
-      });
-    },
-    async *list(from) {
-      let token: string | undefined;
-      do {
-        const page = await guard(from, () =>
-          client.send(
-            new ListObjectsV2Command({ Bucket: bucket, Prefix: prefix + from, ContinuationToken: token }),
-          ),
-        );
-        for (const { Key, Size, LastModified } of page.Contents ?? [])
-          yield {
-            key: Key!.slice(prefix.length),
-            bytes: Size ?? 0,
-            modifiedMs: LastModified?.getTime() ?? 0,
-          };
-        token = page.NextContinuationToken;
-      } while (token);
-    },
-    async remove(keys) {
-      const full = keys.map(fullKey);
-      for (let at = 0; at < full.length; at += REMOVE_KEYS_MAX) {
-        const Objects = full.slice(at, at + REMOVE_KEYS_MAX).map((Key) => ({ Key }));
-        const answer = await guard(`${Objects.length} keys`, () =>
-          client.send(new DeleteObjectsCommand({ Bucket: bucket, Delete: { Objects, Quiet: true } })),
-        );
-        const failed = answer.Errors?.find(({ Code }) => Code !== 'NoSuchKey');
+            ...(mark ? { IfNoneMatch: '*', Metadata: { [MARK]: mark } } : {}),
+          });
+          await client.send(command, { abortSignal });
+        },
+        bytes.length,
+      ),
+    markOf: (Key) =>
+      ask(Key, async (abortSignal) => {
+        const { Metadata } = await client
+          .send(new HeadObjectCommand({ Bucket, Key }), { abortSignal })
+          .catch((error: unknown) => {
+            if (statusOf(error) !== 404) throw error;
+            return { Metadata: undefined };
+          });
+        return Metadata?.[MARK];
+      }),
+    get: (Key, range) =>
+      ask(Key, async (abortSignal, allow) => {
+        const Range = range && `bytes=${range.start}-${range.end - 1}`;
+        const answer = await client.send(new GetObjectCommand({ Bucket, Key, Range }), { abortSignal });
+        allow(answer.ContentLength ?? 0);
+        return readBody(Key, answer, range, abortSignal);
+      }),
+    list: (Prefix, ContinuationToken) =>
+      ask(Prefix, async (abortSignal) => {
+        const command = new ListObjectsV2Command({ Bucket, Prefix, ContinuationToken });
+        const {
+          Contents = [],
+          KeyCount,
+          IsTruncated,
+          NextContinuationToken,
+        } = await client.send(command, {
+          abortSignal,
+        });
+        // What is read of an answer that was cut off would else pass for all there is.
+        if (IsTruncated === undefined || (KeyCount ?? Contents.length) !== Contents.length)
+          throw new StoreError('store_unavailable', `${Prefix}: the listing is not whole`);
+        const objects = Contents.map(({ Key, Size, LastModified }) => ({
+          key: Key!,
+          bytes: Size ?? 0,
+          modifiedMs: LastModified?.getTime() ?? 0,
+        }));
+        return { objects, next: IsTruncated ? NextContinuationToken : undefined };
+      }),
+    remove: (objects) =>
+      ask(`${objects.length} keys`, async (abortSignal) => {
+        const Objects = objects.map(({ key, version }) => ({ Key: key, VersionId: version }));
+        const command = new DeleteObjectsCommand({ Bucket, Delete: { Objects } });
+        const { Deleted = [], Errors = [] } = await client.send(command, { abortSignal });
+        const failed = Errors.find(({ Code }) => Code !== 'NoSuchKey' && Code !== 'NoSuchVersion');
         if (failed)
           throw new StoreError(
-            'store_unavailable',
+            failed.Code === 'AccessDenied' ? 'store_refused' : 'store_unavailable',
             `${failed.Key} was not removed: ${failed.Code} ${failed.Message}`,
           );
-      }
-    },
-    async expireByAge(rules) {
-      const Rules = rules.map((rule) => ({
-        ID: rule.id,
-        Status: 'Enabled' as const,
-        Filter: { Prefix: prefix + rule.prefix },
-        Expiration: { Days: rule.days },
-      }));
-      try {
-        await client.send(
-          new PutBucketLifecycleConfigurationCommand({ Bucket: bucket, LifecycleConfiguration: { Rules } }),
+        if (Deleted.length + Errors.length < objects.length)
+          throw new StoreError('store_unavailable', `${objects.length} keys: the answer is not whole`);
+        const isHidden = (i: (typeof Deleted)[0]): boolean => Boolean(i.DeleteMarker && !i.VersionId);
+        return { hidden: Deleted.filter(isHidden).map(({ Key }) => Key!) };
+      }),
+    keepsVersions: () =>
+      ask(Bucket, async (abortSignal) => {
+        const { Status } = await client.send(new GetBucketVersioningCommand({ Bucket }), { abortSignal });
+        return Status !== undefined;
+      }),
+    versions: (Prefix, after) =>
+      ask(Prefix, async (abortSignal) => {
+        const page = { Bucket, Prefix, KeyMarker: after?.key, VersionIdMarker: after?.version };
+        const answer = await client.send(new ListObjectVersionsCommand(page), { abortSignal });
+        const versions = [...(answer.Versions ?? []), ...(answer.DeleteMarkers ?? [])].map(
+          ({ Key, VersionId, IsLatest }) => ({ key: Key!, version: VersionId!, latest: Boolean(IsLatest) }),
         );
-        return { installed: true };
-      } catch (error) {
-        return { installed: false, reason: storeError(error, bucket).message };
-      }
-    },
+        if (answer.IsTruncated === undefined)
+          throw new StoreError('store_unavailable', `${Prefix}: the listing is not whole`);
+        return {
+          versions,
+          next: answer.IsTruncated
+            ? { key: answer.NextKeyMarker, version: answer.NextVersionIdMarker }
+            : undefined,
+        };
+      }),
+
+    beginUpload: (Key, mark) =>
+      ask(Key, async (abortSignal) => {
+        const command = new CreateMultipartUploadCommand({
+          Bucket,
+          Key,
+          ...(mark ? { Metadata: { [MARK]: mark } } : {}),
+        });
+        return (await client.send(command, { abortSignal })).UploadId!;
+      }),
+    putPart: (Key, UploadId, PartNumber, bytes) =>
+      ask(
+        Key,
+        async (abortSignal) => {
+          const part = { Bucket, Key, UploadId, PartNumber, Body: bytes, ContentLength: bytes.length };
+          return (await client.send(new UploadPartCommand(part), { abortSignal })).ETag!;
+        },
+        bytes.length,
+      ),
+    completeUpload: (Key, UploadId, etags, ifAbsent) =>
+      ask(Key, async (abortSignal) => {
+        const Parts = etags.map((ETag, i) => ({ ETag, PartNumber: i + 1 }));
+        const command = new CompleteMultipartUploadCommand({
+          Bucket,
+          Key,
+          UploadId,
+          MultipartUpload: { Parts },
+          ...(ifAbsent ? { IfNoneMatch: '*' } : {}),
+        });
+        await client.send(command, { abortSignal }).catch((error: unknown) => {
+          if (statusOf(error) !== 409) throw error;
+          throw new StoreError('not_found', `${Key}: another write was in the way`, { cause: error });
+        });
+      }),
+    abortUpload: (Key, UploadId) =>
+      ask(Key, async (abortSignal) => {
+        await client.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId }), { abortSignal });
+      }),
+    uploads: (Prefix) =>
+      ask(Prefix, async (abortSignal) => {
+        const command = new ListMultipartUploadsCommand({ Bucket, Prefix });
+        const { Uploads = [] } = await client.send(command, { abortSignal });
+        return Uploads.map(({ Key, UploadId, Initiated }) => ({
+          key: Key!,
+          upload: UploadId!,
+          begunMs: Initiated?.getTime() ?? 0,
+        }));
+      }),
+
+    rules: () =>
+      ask(Bucket, async (abortSignal) => {
+        const command = new GetBucketLifecycleConfigurationCommand({ Bucket });
+        const answer = await client.send(command, { abortSignal }).catch((error: Error) => {
+          if (error.name === 'NoSuchLifecycleConfiguration') return { Rules: [] };
+          throw error;
+        });
+        return answer.Rules ?? [];
+      }),
+    setRules: (Rules) =>
+      ask(Bucket, async (abortSignal) => {
+        const command = { Bucket, LifecycleConfiguration: { Rules } };
+        await client.send(new PutBucketLifecycleConfigurationCommand(command), { abortSignal });
+      }),
+    makeBucket: () =>
+      ask(Bucket, async (abortSignal) => {
+        try {
+          await client.send(new HeadBucketCommand({ Bucket }), { abortSignal });
+        } catch (error) {
+          if (statusOf(error) !== 404) throw error;
+          await client.send(new CreateBucketCommand({ Bucket }), { abortSignal }).catch((failed: unknown) => {
+            // Another process was quicker.
+            if (!['BucketAlreadyOwnedByYou', 'BucketAlreadyExists'].includes((failed as Error).name))
+              throw failed;
+          });
+        }
+      }),
     close: async () => client.destroy(),
   };
 }
 
-async function ensureBucket(client: S3Client, bucket: string): Promise<void> {
+/** The body, whole or not at all: an answer that breaks off, or that does not tell its length, is none. */
+async function readBody(
+  key: string,
+  { Body, ContentLength, ContentRange }: GetObjectCommandOutput,
+  range: { start: number; end: number } | undefined,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  const stream = Body as NodeJS.ReadableStream & { destroy(error?: Error): void };
+  const drop = (): void => stream.destroy();
+  signal.addEventListener('abort', drop, { once: true });
   try {
-    await client.send(new HeadBucketCommand({ Bucket: bucket }));
+    if (ContentLength === undefined)
+      throw new StoreError('store_unavailable', `${key}: the answer does not tell its length`);
+    const [, first, last] = /^bytes (\d+)-(\d+)/.exec(ContentRange ?? '') ?? [];
+    if (range && (Number(first) !== range.start || Number(last) - range.start + 1 !== ContentLength))
+      throw new StoreError('store_unavailable', `${key}: ${ContentRange} is not what was asked for`);
+    if (range && ContentLength < range.end - range.start)
+      throw new StoreError('bad_range', `${key} ends before byte ${range.end}`);
+    const bytes = new Uint8Array(ContentLength);
+    let at = 0;
+    for await (const chunk of stream as AsyncIterable<Uint8Array>) {
+      bytes.set(chunk, at);
+      at += chunk.length;
+    }
+    if (at !== ContentLength)
+      throw new StoreError('store_unavailable', `${key}: ${at} of ${ContentLength} bytes came`);
+    return bytes;
   } catch (error) {
-    if (statusOf(error) !== 404) throw error;
-    await client.send(new CreateBucketCommand({ Bucket: bucket })).catch((failed: unknown) => {
-      // Another process was quicker.
-      if (!['BucketAlreadyOwnedByYou', 'BucketAlreadyExists'].includes((failed as Error).name)) throw failed;
-    });
+    drop();
+    throw error;
   }
-}
-
-async function probe(store: Store, place: string): Promise<void> {
-  const key = PROBE_PREFIX + randomUUID();
-  const bytes = new TextEncoder().encode('conditional put');
-  await store.put(key, bytes, { ifAbsent: true });
-  const refused = await store.put(key, bytes, { ifAbsent: true }).then(
-    () => false,
-    (error: unknown) => {
-      if (isStoreError(error, 'already_exists')) return true;
-      throw error;
-    },
-  );
-  await store.remove([key]);
-  if (!refused)
-    throw new StoreError(
-      'store_refused',
-      `${place} lets a conditional put overwrite, so commits are not safe in it`,
-    );
 }
 
 const statusOf = (error: unknown): number | undefined =>
@@ -199,19 +341,14 @@ const statusOf = (error: unknown): number | undefined =>
 
 function storeError(error: unknown, what: string): StoreError {
   const status = statusOf(error);
-  const message = `${what}: ${(error as Error).name} ${(error as Error).message}`;
-  if (status === 404) return new StoreError('not_found', message, { cause: error });
-  if (status === 412 || status === 409) return new StoreError('already_exists', message, { cause: error });
-  if (status === 416) return new StoreError('bad_range', message, { cause: error });
-  if (status === 400 || status === 401 || status === 403 || status === 501)
-    return new StoreError('store_refused', message, { cause: error });
-  return new StoreError('store_unavailable', message, { cause: error });
-}
-
-async function guard<T>(what: string, act: () => Promise<T>): Promise<T> {
-  try {
-    return await act();
-  } catch (error) {
-    throw error instanceof StoreError ? error : storeError(error, what);
-  }
+  const { name } = error as Error;
+  const because = (code: StoreError['code']): StoreError =>
+    new StoreError(code, `${what}: ${name} ${(error as Error).message}`, { cause: error });
+  if (PASSING.includes(name)) return because('store_unavailable');
+  // Any other 404 tells of the bucket, or comes from something that stands before the store.
+  if (ABSENT.includes(name)) return because('not_found');
+  if (status === 412) return because('already_exists');
+  if (status === 416) return because('bad_range');
+  if (status === 400 || status === 401 || status === 403 || status === 501) return because('store_refused');
+  return because('store_unavailable');
 }
