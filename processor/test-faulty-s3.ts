@@ -29,7 +29,9 @@ export type Fault =
 export interface FaultyS3 {
   endpoint: string;
   /** Asked once for each request, which is told as `PUT /bucket/key?query`; set by the test. */
-  fault: (request: string) => Fault | undefined;
+  fault: (request: string) => Fault | undefined | Promise<Fault>;
+  /** What the request must wait for on its way to the store, also when its sender has gone by then. */
+  hold: (request: string) => Promise<void> | undefined;
   /** Keys that no listing tells of. */
   unlisted: Set<string>;
   /** Every request that came, in order. */
@@ -52,6 +54,7 @@ export async function openFaultyS3(upstream: string): Promise<FaultyS3> {
   const faulty: FaultyS3 = {
     endpoint: '',
     fault: () => undefined,
+    hold: () => undefined,
     unlisted: new Set(),
     seen,
     close: () =>
@@ -68,12 +71,13 @@ export async function openFaultyS3(upstream: string): Promise<FaultyS3> {
   async function handle(request: IncomingMessage, answer: ServerResponse): Promise<void> {
     const name = `${request.method} ${request.url}`;
     seen.push(name);
-    const fault = faulty.fault(name);
     const body = await bodyOf(request);
+    const fault = await faulty.fault(name);
     const refusal = fault && REFUSALS[fault];
     if (fault === 'reset') return void request.socket.destroy();
     if (fault === 'hang') return;
     if (refusal && fault !== 'errorAfter') return refuse(answer, refusal);
+    await faulty.hold(name);
     const found = await forward(request, body);
     if (fault === 'resetAfter') return void request.socket.destroy();
     if (fault === 'hangAfter') return;
