@@ -1,17 +1,21 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import {
   CreateMultipartUploadCommand,
   DeleteBucketCommand,
+  DeleteBucketLifecycleCommand,
   GetBucketLifecycleConfigurationCommand,
   ListMultipartUploadsCommand,
   ListObjectVersionsCommand,
   PutBucketLifecycleConfigurationCommand,
   PutBucketVersioningCommand,
+  PutObjectCommand,
   S3Client,
 } from '@aws-sdk/client-s3';
 import { describe, expect, inject, it } from 'vitest';
+import { until } from './processor.harness.ts';
 import { expiryRules } from './processor.ts';
 import { openS3Store, S3_LIMITS } from './s3-store.ts';
 import { openStore } from './store.ts';
@@ -110,6 +114,49 @@ describe.skipIf(!s3)('on an S3 server', () => {
       ['some/prefix/v1/r365/', 367],
       ['some/prefix/v1/r90/', 92],
     ]);
+    client.destroy();
+    await store.close();
+  });
+
+  it('the store deletes by itself what is past its class and two days, and nothing younger', async () => {
+    const Bucket = `ages-${randomUUID()}`;
+    const store = await openStore(locate(Bucket));
+    await store.expireByAge(expiryRules());
+    const client = connect();
+    const putAged = async (Key: string, days: number): Promise<void> => {
+      const command = new PutObjectCommand({ Bucket, Key: `some/prefix/${Key}`, Body: 'x' });
+      command.middlewareStack.add(
+        (next) => (args) => {
+          // What MinIO's own replication says of an object's age.
+          const madeMs = Date.now() - days * 86_400_000;
+          Object.assign((args.request as { headers: Record<string, string> }).headers, {
+            'x-minio-source-mtime': new Date(madeMs).toISOString(),
+          });
+          return next(args);
+        },
+        { step: 'build' },
+      );
+      await client.send(command);
+    };
+    for (const days of [0, 31, 34, 200])
+      for (const cls of ['r30', 'r180', 'r365']) await putAged(`v1/${cls}/events/${days}`, days);
+    await putAged('v1/manifest/200', 200);
+    const keysOf = async (): Promise<string[]> => {
+      const keys: string[] = [];
+      for await (const { key } of store.list('')) keys.push(key);
+      return keys;
+    };
+    const kept = [
+      'v1/manifest/200',
+      ...['0', '31', '34'].map((days) => `v1/r180/events/${days}`),
+      ...['0', '31'].map((days) => `v1/r30/events/${days}`),
+      ...['0', '200', '31', '34'].map((days) => `v1/r365/events/${days}`),
+    ];
+    await until(async () => expect(await keysOf()).toEqual(kept));
+    // Without the rules the store would show what it only hid.
+    await delay(1000);
+    await client.send(new DeleteBucketLifecycleCommand({ Bucket }));
+    await until(async () => expect(await keysOf()).toEqual(kept));
     client.destroy();
     await store.close();
   });
