@@ -112,7 +112,7 @@ export async function openFaultyS3(upstream: string): Promise<FaultyS3> {
   ): Promise<{ status: number; headers: Record<string, string>; body: Buffer }> {
     return new Promise((resolve, reject) => {
       const { expect: _, ...rest } = headers;
-      const forwarded = send({ hostname, port, method, path: url, headers: rest }, (found) => {
+      const forwarded = send({ hostname, port, method, path: url, headers: rest, agent: false }, (found) => {
         bodyOf(found).then((content) => {
           const { connection: __, ...told } = found.headers;
           resolve({ status: found.statusCode!, headers: told as Record<string, string>, body: content });
