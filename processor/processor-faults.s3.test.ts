@@ -26,7 +26,7 @@ describe.skipIf(!s3)('over an S3 server whose answers fail, processors', () => {
     const bucket = `lake-${randomUUID()}`;
     direct = await openStore(`s3://${bucket}?endpoint=${s3!.endpoint}`);
     // Two attempts, so that the processor too sees failures.
-    const limits = { ...S3_LIMITS, answerMsMax: 1_000, attemptsMax: 2, firstWaitMs: 20 };
+    const limits = { ...S3_LIMITS, answerMsMax: 700, attemptsMax: 2, firstWaitMs: 20 };
     through = await openS3Store(`s3://${bucket}?endpoint=${faulty.endpoint}`, limits);
   });
   afterEach(async () => {
@@ -45,21 +45,17 @@ describe.skipIf(!s3)('over an S3 server whose answers fail, processors', () => {
     return found;
   };
 
-  it.each([
-    ['lists what is new at once', false],
-    ['tells late of new objects in its lists', true],
-  ])('store each event once, when it %s', { timeout: 90_000 }, async (_, stale) => {
+  it('store each event once, also when lists tell late of new objects', { timeout: 90_000 }, async () => {
     const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 1e9));
     process.stdout.write(`processor over a faulty store: SEED=${seed}\n`);
     const random = createRandom(seed);
     const known = new Set<string>();
     faulty.fault = (request) => {
       const created = /^PUT \/[^/]+\/([^?]+)/.exec(request)?.[1];
-      const key = decodeURIComponent(created ?? '');
-      if (stale && key && !known.has(key)) {
-        known.add(key);
-        faulty.unlisted.add(key);
-        setTimeout(() => faulty.unlisted.delete(key), UNLISTED_MS);
+      if (created && !known.has(created)) {
+        known.add(created);
+        faulty.unlisted.add(created);
+        setTimeout(() => faulty.unlisted.delete(created), UNLISTED_MS);
       }
       return random() < 0.1 ? FAULTS[Math.floor(random() * FAULTS.length)] : undefined;
     };
@@ -67,7 +63,7 @@ describe.skipIf(!s3)('over an S3 server whose answers fail, processors', () => {
     for (let i = 0; i < 2; i++) lake.start({ store: through, env });
     const startMs = Date.now() - 60_000;
     const sent: string[] = [];
-    for (let n = 0; n < 24; n++) {
+    for (let n = 0; n < 16; n++) {
       const id = sessionAt(startMs, n);
       const sender = createSender({ project: 'shop', session: id, rid: `rid-${n}` });
       for (let i = 0; i < 3; i++) {

@@ -41,7 +41,8 @@ const small = new TextEncoder().encode('0123456789'.repeat(20));
 const large = new Uint8Array(11 * MB).map((_, i) => (i * 7) >> 5);
 
 /** What is done, and which of its requests fails. */
-const ACTS: [what: string, request: RegExp, act: (store: Store, key: string) => Promise<unknown>][] = [
+type Act = [what: string, request: RegExp, act: (store: Store, key: string) => Promise<unknown>];
+const ACTS: Act[] = [
   ['put', /^PUT /, (store, key) => store.put(key, small)],
   ['put if absent', /^PUT /, (store, key) => store.put(key, small, { ifAbsent: true })],
   ['begin of a large put', /^POST .*uploads/, (store, key) => store.put(key, large)],
@@ -56,7 +57,6 @@ const ACTS: [what: string, request: RegExp, act: (store: Store, key: string) => 
   ['get of a range', /^GET /, (store, key) => store.get(`there/${key}`, { start: 5, end: 105 })],
   ['list', /^GET .*list-type=2/, (store, key) => listed(store, `there/${key}`)],
   ['remove', /^POST .*delete/, (store, key) => store.remove([`there/${key}`, `there/${key}-2`])],
-  ['rules', /^(PUT|GET) .*lifecycle/, (store) => store.expireByAge([{ id: 'a', prefix: 'x/', days: 3 }])],
 ];
 
 async function listed(store: Store, prefix: string): Promise<StoreObject[]> {
@@ -71,14 +71,18 @@ describe.skipIf(!s3)('before an S3 server, a network that fails', () => {
   let through: Store;
   let impatient: Store;
   let direct: Store;
+  /** Faults of the requests that tell of a key; tests run side by side, each with its own. */
+  const plans = new Map<string, FaultyS3['fault']>();
   beforeAll(async () => {
+    const locate = (endpoint: string): string => `s3://${bucket}?endpoint=${endpoint}`;
     faulty = await openFaultyS3(s3!.endpoint);
-    direct = await openStore(`s3://${bucket}?endpoint=${s3!.endpoint}`);
-    through = await openS3Store(`s3://${bucket}?endpoint=${faulty.endpoint}`, LIMITS);
-    impatient = await openS3Store(`s3://${bucket}?endpoint=${faulty.endpoint}`, {
-      ...LIMITS,
-      attemptsMax: 2,
-    });
+    faulty.fault = (request) => {
+      for (const [told, fault] of plans) if (request.includes(told)) return fault(request);
+      return undefined;
+    };
+    direct = await openStore(locate(s3!.endpoint));
+    through = await openS3Store(locate(faulty.endpoint), LIMITS);
+    impatient = await openS3Store(locate(faulty.endpoint), { ...LIMITS, attemptsMax: 2 });
   });
   afterAll(async () => {
     await through?.close();
@@ -98,25 +102,31 @@ describe.skipIf(!s3)('before an S3 server, a network that fails', () => {
     }
   };
 
-  describe.each(ACTS)('%s', (what, request, act) => {
+  const fails = (...[what, request, act]: Act): void => {
     const bytes = what.includes('large') ? large : small;
-    const key = (fault: string): string => `${what.replaceAll(' ', '-')}/${fault}`;
-    const fits = (name: string): boolean => request.test(name);
+    const nameFor = (fault: string): string => `${what.replaceAll(' ', '-')}-act/${fault}`;
+    const fits = (made: string): boolean => request.test(made);
+    const during = async <T>(name: string, fault: FaultyS3['fault'], does: () => Promise<T>): Promise<T> => {
+      const told = what === 'rules' ? 'lifecycle' : `/${name}`;
+      plans.set(told, fault);
+      return does().finally(() => plans.delete(told));
+    };
 
     it.each(FAULTS)('comes to pass once after %s', async (fault) => {
-      const name = key(`${fault}-once`);
+      const name = nameFor(`${fault}-once`);
       for (const there of [name, `${name}-2`]) await direct.put(`there/${there}`, small);
-      faulty.fault = first(1, fault, fits);
-      const answer = await act(through, name);
-      faulty.fault = () => undefined;
+      const answer = await during(name, first(1, fault, fits), () => act(through, name));
       if (what.includes('put')) {
         expect(await wholeOrAbsent(name, bytes)).toBe(true);
         await expect(through.put(name, small, { ifAbsent: true })).rejects.toMatchObject({
           code: 'already_exists',
         });
       }
-      if (what.includes('large') && !what.startsWith('begin'))
-        expect(await uploadsOf(bucket, name)).toEqual([]);
+      if (what.includes('large')) {
+        // Only an upload of whose begin the answer was lost can stay behind: one less than were begun.
+        const begun = faulty.seen.filter((made) => made.includes(`/${name}?uploads`));
+        expect((await uploadsOf(bucket, name)).length).toBeLessThan(begun.length);
+      }
       if (what === 'get') expect(answer).toEqual(small);
       if (what === 'get of a range') expect(answer).toEqual(small.subarray(5, 105));
       if (what === 'list')
@@ -126,17 +136,16 @@ describe.skipIf(!s3)('before an S3 server, a network that fails', () => {
     });
 
     it.each(LASTING)('ends in bounded time, whole or not at all, while %s lasts', async (fault) => {
-      const name = key(`${fault}-lasts`);
+      const name = nameFor(`${fault}-lasts`);
       for (const there of [name, `${name}-2`]) await direct.put(`there/${there}`, small);
-      faulty.fault = (made) => (fits(made) ? fault : undefined);
       const beganMs = performance.now();
-      const answer = await act(impatient, name).then(
+      const lasting = (made: string): Fault | undefined => (fits(made) ? fault : undefined);
+      const answer = await during(name, lasting, () => act(impatient, name)).then(
         (done: unknown) => ({ done }),
         (error: unknown) => ({ error }),
       );
       // Two attempts, each 0.8 s and what 11 MB need, three times over where a large put begins anew.
       expect(performance.now() - beganMs).toBeLessThan(10_000);
-      faulty.fault = () => undefined;
       if ('error' in answer) expect(answer.error).toMatchObject({ code: 'store_unavailable' });
       if (what === 'rules') expect(answer).toMatchObject({ done: { installed: false } });
       if (what.startsWith('get')) expect(answer).toHaveProperty('error');
@@ -149,7 +158,12 @@ describe.skipIf(!s3)('before an S3 server, a network that fails', () => {
         expect(await wholeOrAbsent(name, bytes)).toBe(true);
       }
     });
-  });
+  };
+  describe.concurrent.each(ACTS)('%s', fails);
+  describe('rules', () =>
+    fails('rules', /^(PUT|GET) .*lifecycle/, (store) =>
+      store.expireByAge([{ id: 'a', prefix: 'x/', days: 3 }]),
+    ));
 
   it('a conditional put that reaches the store after its repetition overwrites nothing', async () => {
     let late: Promise<void> | undefined;
@@ -166,14 +180,14 @@ describe.skipIf(!s3)('before an S3 server, a network that fails', () => {
   });
 
   it('a large put gives the answer to its own conflict, also when another writer is quicker', async () => {
-    faulty.fault = (request) => {
+    plans.set('quicker/object', (request) => {
       if (!/^POST .*uploadId/.test(request)) return undefined;
       return direct.put('quicker/object', small).then(() => 'conflict' as const);
-    };
+    });
     await expect(through.put('quicker/object', large, { ifAbsent: true })).rejects.toMatchObject({
       code: 'store_unavailable',
     });
-    faulty.fault = () => undefined;
+    plans.clear();
     await expect(through.put('quicker/object', large, { ifAbsent: true })).rejects.toMatchObject({
       code: 'already_exists',
     });
@@ -185,11 +199,11 @@ describe.skipIf(!s3)('before an S3 server, a network that fails', () => {
     const elsewhere = await openStore(`s3://${bucket}/elsewhere?endpoint=${s3!.endpoint}`);
     await elsewhere.expireByAge([other, { ...other, id: 'p', prefix: 'p/' }]);
     for (let cut = 1; cut <= 3; cut++) {
-      faulty.fault = first(cut, 'cutClean', (request) => request.includes('lifecycle'));
+      plans.set('lifecycle', first(cut, 'cutClean'));
       await through.expireByAge([{ id: 'mine', prefix: 'm/', days: 4 }]);
       expect(await elsewhere.expiryRules()).toHaveLength(2);
     }
-    faulty.fault = () => undefined;
+    plans.clear();
     expect(await through.expiryRules()).toEqual([{ id: 'mine', prefix: 'm/', days: 4 }]);
     await elsewhere.close();
   });
@@ -208,9 +222,9 @@ describe.skipIf(!s3)('over a network that fails now and then', () => {
   storeContract(`the contract of the store holds (SEED=${seed})`, async () => {
     const random = createRandom(seed);
     const faulty = await openFaultyS3(s3!.endpoint);
-    faulty.fault = () => (random() < 0.03 ? FAULTS[Math.floor(random() * FAULTS.length)] : undefined);
+    faulty.fault = () => (random() < 0.02 ? FAULTS[Math.floor(random() * FAULTS.length)] : undefined);
     const location = `s3://flaky-${randomUUID()}/lake?endpoint=${faulty.endpoint}`;
-    const limits = { ...LIMITS, answerMsMax: 2_000, attemptsMax: 6 };
+    const limits = { ...LIMITS, answerMsMax: 1_200, attemptsMax: 7 };
     const store = await openS3Store(location, limits);
     return {
       store,

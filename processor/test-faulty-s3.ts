@@ -28,7 +28,10 @@ export type Fault =
 
 export interface FaultyS3 {
   endpoint: string;
-  /** Asked once for each request, which is told as `PUT /bucket/key?query`; set by the test. */
+  /**
+   * Asked once for each request, which is told as `PUT /bucket/key?query`, with the body of a removal, for the keys stand
+   * there; set by the test.
+   */
   fault: (request: string) => Fault | undefined | Promise<Fault>;
   /** What the request must wait for on its way to the store, also when its sender has gone by then. */
   hold: (request: string) => Promise<void> | undefined;
@@ -69,9 +72,10 @@ export async function openFaultyS3(upstream: string): Promise<FaultyS3> {
   server.keepAliveTimeout = 60_000;
 
   async function handle(request: IncomingMessage, answer: ServerResponse): Promise<void> {
-    const name = `${request.method} ${request.url}`;
-    seen.push(name);
     const body = await bodyOf(request);
+    const isRemoval = /\?delete(=|&|$)/.test(request.url!);
+    const name = `${request.method} ${decodeURIComponent(request.url!)}${isRemoval ? body.toString() : ''}`;
+    seen.push(name);
     const fault = await faulty.fault(name);
     const refusal = fault && REFUSALS[fault];
     if (fault === 'reset') return void request.socket.destroy();
