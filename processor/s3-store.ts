@@ -30,7 +30,9 @@ const KEY_BYTES_MAX = 1024;
 const VERSION_LISTINGS_AT_ONCE = 8;
 const UPLOADS_MAX = 3;
 const CLEAR_INTERVAL_MS = 3_600_000;
-const PROBE_PREFIX = 'v1/probe/';
+/** What the lake writes is here; the rest of the bucket may be others'. */
+const LAKE_PREFIX = 'v1/';
+const PROBE_PREFIX = `${LAKE_PREFIX}probe/`;
 /** Enough to find a race out, for a server whose racing writers all win: it looks first and writes later. */
 const PROBE_WRITERS = 8;
 const PROBE_BYTES = 64 * 1024;
@@ -133,7 +135,7 @@ function createS3Store(
   async function clearUploads(): Promise<void> {
     if (Date.now() - clearedMs < CLEAR_INTERVAL_MS) return;
     clearedMs = Date.now();
-    const uploads = await requests.uploads(prefix).catch(() => []);
+    const uploads = await requests.uploads(prefix + LAKE_PREFIX).catch(() => []);
     for (const { key, upload, begunMs } of uploads)
       if (Date.now() - begunMs > limits.uploadMsMax) await requests.abortUpload(key, upload).catch(() => {});
   }

@@ -8,6 +8,7 @@ export interface Store {
   /**
    * Whole object or nothing; durable once it resolves.
    * With `ifAbsent` the first of any number of racing writers wins and the others get `already_exists`.
+   * After `store_unavailable` the object may be there, whole, or come to be there later.
    * @throws StoreError
    */
   put(key: string, bytes: Uint8Array, options?: { ifAbsent?: boolean }): Promise<void>;
