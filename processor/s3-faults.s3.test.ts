@@ -14,14 +14,11 @@ process.env.AWS_ACCESS_KEY_ID = s3?.accessKey;
 process.env.AWS_SECRET_ACCESS_KEY = s3?.secretKey;
 
 const MB = 1024 * 1024;
-/** As short as a busy machine allows, and the smallest parts that S3 takes. */
-const LIMITS: S3StoreLimits = {
-  ...S3_LIMITS,
-  answerMsMax: 800,
-  bytesPerMsMin: 10_000,
-  firstWaitMs: 20,
-  partBytes: 5 * MB,
-};
+/** With the smallest parts that S3 takes; patient, for the server may be busy. */
+const LIMITS: S3StoreLimits = { ...S3_LIMITS, firstWaitMs: 20, partBytes: 5 * MB };
+/** For what hangs; more attempts, for what only takes long fails too. */
+const HASTY: S3StoreLimits = { ...LIMITS, answerMsMax: 1_000, bytesPerMsMin: 3_000, attemptsMax: 9 };
+const HANGS: Fault[] = ['hang', 'hangAfter', 'trickle'];
 const FAULTS: Fault[] = [
   'error',
   'errorAfter',
@@ -69,7 +66,12 @@ describe.skipIf(!s3)('before an S3 server, a network that fails', () => {
   const bucket = `faults-${randomUUID()}`;
   let faulty: FaultyS3;
   let through: Store;
-  let impatient: Store;
+  /** By whether they are hasty, and how often they try. */
+  const others: Record<'hasty' | 'twice' | 'hastyTwice', Store | undefined> = {
+    hasty: undefined,
+    twice: undefined,
+    hastyTwice: undefined,
+  };
   let direct: Store;
   /** Faults of the requests that tell of a key; tests run side by side, each with its own. */
   const plans = new Map<string, FaultyS3['fault']>();
@@ -82,11 +84,13 @@ describe.skipIf(!s3)('before an S3 server, a network that fails', () => {
     };
     direct = await openStore(locate(s3!.endpoint));
     through = await openS3Store(locate(faulty.endpoint), LIMITS);
-    impatient = await openS3Store(locate(faulty.endpoint), { ...LIMITS, attemptsMax: 2 });
+    others.hasty = await openS3Store(locate(faulty.endpoint), HASTY);
+    others.twice = await openS3Store(locate(faulty.endpoint), { ...LIMITS, attemptsMax: 2 });
+    others.hastyTwice = await openS3Store(locate(faulty.endpoint), { ...HASTY, attemptsMax: 2 });
   });
   afterAll(async () => {
     await through?.close();
-    await impatient?.close();
+    for (const other of Object.values(others)) await other?.close();
     await direct?.close();
     await faulty?.close();
   });
@@ -115,7 +119,8 @@ describe.skipIf(!s3)('before an S3 server, a network that fails', () => {
     it.each(FAULTS)('comes to pass once after %s', async (fault) => {
       const name = nameFor(`${fault}-once`);
       for (const there of [name, `${name}-2`]) await direct.put(`there/${there}`, small);
-      const answer = await during(name, first(1, fault, fits), () => act(through, name));
+      const store = HANGS.includes(fault) ? others.hasty! : through;
+      const answer = await during(name, first(1, fault, fits), () => act(store, name));
       if (what.includes('put')) {
         expect(await wholeOrAbsent(name, bytes)).toBe(true);
         await expect(through.put(name, small, { ifAbsent: true })).rejects.toMatchObject({
@@ -138,14 +143,15 @@ describe.skipIf(!s3)('before an S3 server, a network that fails', () => {
     it.each(LASTING)('ends in bounded time, whole or not at all, while %s lasts', async (fault) => {
       const name = nameFor(`${fault}-lasts`);
       for (const there of [name, `${name}-2`]) await direct.put(`there/${there}`, small);
+      const store = (HANGS.includes(fault) ? others.hastyTwice : others.twice)!;
       const beganMs = performance.now();
       const lasting = (made: string): Fault | undefined => (fits(made) ? fault : undefined);
-      const answer = await during(name, lasting, () => act(impatient, name)).then(
+      const answer = await during(name, lasting, () => act(store, name)).then(
         (done: unknown) => ({ done }),
         (error: unknown) => ({ error }),
       );
-      // Two attempts, each 0.8 s and what 11 MB need, three times over where a large put begins anew.
-      expect(performance.now() - beganMs).toBeLessThan(10_000);
+      // Two attempts, each 1 s and what 11 MB need, three times over where a large put begins anew, on a busy machine.
+      expect(performance.now() - beganMs).toBeLessThan(20_000);
       if ('error' in answer) expect(answer.error).toMatchObject({ code: 'store_unavailable' });
       if (what === 'rules') expect(answer).toMatchObject({ done: { installed: false } });
       if (what.startsWith('get')) expect(answer).toHaveProperty('error');
@@ -169,9 +175,9 @@ describe.skipIf(!s3)('before an S3 server, a network that fails', () => {
     let late: Promise<void> | undefined;
     faulty.hold = (request) => {
       if (late || !request.startsWith('PUT ')) return undefined;
-      return (late = delay(LIMITS.answerMsMax + 300));
+      return (late = delay(HASTY.answerMsMax + 300));
     };
-    await through.put('late/object', small, { ifAbsent: true });
+    await others.hasty!.put('late/object', small, { ifAbsent: true });
     await direct.put('late/object', large);
     await late;
     await delay(200);
@@ -222,9 +228,10 @@ describe.skipIf(!s3)('over a network that fails now and then', () => {
   storeContract(`the contract of the store holds (SEED=${seed})`, async () => {
     const random = createRandom(seed);
     const faulty = await openFaultyS3(s3!.endpoint);
-    faulty.fault = () => (random() < 0.02 ? FAULTS[Math.floor(random() * FAULTS.length)] : undefined);
+    faulty.fault = () => (random() < 0.02 ? faults[Math.floor(random() * faults.length)] : undefined);
     const location = `s3://flaky-${randomUUID()}/lake?endpoint=${faulty.endpoint}`;
-    const limits = { ...LIMITS, answerMsMax: 1_200, attemptsMax: 7 };
+    const limits = { ...LIMITS, answerMsMax: 3_000, attemptsMax: 7 };
+    const faults = FAULTS.filter((fault) => fault === 'hangAfter' || !HANGS.includes(fault));
     const store = await openS3Store(location, limits);
     return {
       store,

@@ -77,8 +77,9 @@ describe.skipIf(!s3proxy)('on an S3 server that lets racing conditional puts thr
   it('is refused by name', async () => {
     await expect(openStore(locate(`race-${randomUUID()}`, s3proxy?.endpoint))).rejects.toMatchObject({
       code: 'store_refused',
+      // Should every race go well by chance, another shortcoming of it is found.
       message: expect.stringMatching(
-        `^${s3proxy?.endpoint} lets [2-8] of 8 conditional puts of one key through`,
+        `^${s3proxy?.endpoint} lets ([23] of 3 conditional puts of one key through|a conditional multipart upload)`,
       ),
     });
   });

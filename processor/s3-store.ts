@@ -33,9 +33,10 @@ const CLEAR_INTERVAL_MS = 3_600_000;
 /** What the lake writes is here; the rest of the bucket may be others'. */
 const LAKE_PREFIX = 'v1/';
 const PROBE_PREFIX = `${LAKE_PREFIX}probe/`;
-/** Enough to find a race out, for a server whose racing writers all win: it looks first and writes later. */
-const PROBE_WRITERS = 8;
-const PROBE_BYTES = 64 * 1024;
+/** A server that looks first and writes later is found out by chance only; the first race also opens the connections. */
+const PROBE_RACES = 3;
+const PROBE_WRITERS = 3;
+const PROBE_BYTES = 512;
 
 /**
  * `s3://bucket[/prefix][?endpoint=…&region=…]`. Makes the bucket when it is missing, and refuses a store that lets more
@@ -230,8 +231,8 @@ const fromLifecycle = ({ ID = '', Filter, Expiration }: LifecycleRule, prefix: s
 
 /** @param inParts the same store, that sends everything as a multipart upload */
 async function probe(store: Store, inParts: Store, place: string): Promise<void> {
-  const key = PROBE_PREFIX + randomUUID();
-  const create = (by: Store, writer: number): Promise<boolean> =>
+  const keys: string[] = [];
+  const create = (by: Store, key: string, writer: number): Promise<boolean> =>
     by.put(key, new Uint8Array(PROBE_BYTES).fill(writer), { ifAbsent: true }).then(
       () => true,
       (error: unknown) => {
@@ -243,13 +244,18 @@ async function probe(store: Store, inParts: Store, place: string): Promise<void>
     throw new StoreError('store_refused', `${place} ${what}, so commits are not safe in it`);
   };
   try {
-    const won = await Promise.all(Array.from({ length: PROBE_WRITERS }, (_, i) => create(store, i)));
-    const winners = won.filter(Boolean).length;
-    if (winners !== 1) refuse(`lets ${winners} of ${PROBE_WRITERS} conditional puts of one key through`);
-    if (await create(store, PROBE_WRITERS)) refuse('lets a conditional put overwrite');
-    if (await create(inParts, PROBE_WRITERS)) refuse('lets a conditional multipart upload overwrite');
+    for (let race = 0; race < PROBE_RACES; race++) {
+      const key = PROBE_PREFIX + randomUUID();
+      keys.push(key);
+      const won = await Promise.all(Array.from({ length: PROBE_WRITERS }, (_, i) => create(store, key, i)));
+      const winners = won.filter(Boolean).length;
+      if (winners !== 1) refuse(`lets ${winners} of ${PROBE_WRITERS} conditional puts of one key through`);
+    }
+    const key = keys[0] as string;
+    if (await create(store, key, PROBE_WRITERS)) refuse('lets a conditional put overwrite');
+    if (await create(inParts, key, PROBE_WRITERS)) refuse('lets a conditional multipart upload overwrite');
   } finally {
-    await store.remove([key]).catch(() => {});
+    await store.remove(keys).catch(() => {});
   }
 }
 
