@@ -16,7 +16,7 @@ export const S3_LIMITS: S3StoreLimits = {
   // A store that works answers within one second, also when it is busy; one that does not is left soon.
   answerMsMax: 15_000,
   bytesPerMsMin: 1024,
-  // 15 s four times over and 3 s of waits: a request is given up after 78 s at most, if it carries nothing.
+  // Five times 15 s and 3 s of waits: a request is given up after 78 s at most, if it carries nothing.
   attemptsMax: 5,
   firstWaitMs: 200,
   waitMsMax: 5_000,
