@@ -48,8 +48,10 @@ export async function openS3Store(location: string, limits: S3StoreLimits = S3_L
   const requests = retrying(connectS3({ bucket, endpoint, region }, limits), limits);
   try {
     await requests.makeBucket();
-    const store = createS3Store(requests, prefix, limits, await requests.keepsVersions().catch(isRefused));
-    const inParts = createS3Store(requests, prefix, { ...limits, partBytes: 0 }, false);
+    const place = `s3://${bucket}/${prefix}`.replace(/\/$/, '');
+    const versioned = await requests.keepsVersions().catch(isRefused);
+    const store = createS3Store(requests, place, prefix, limits, versioned);
+    const inParts = createS3Store(requests, place, prefix, { ...limits, partBytes: 0 }, false);
     await probe(store, inParts, endpoint ?? `bucket ${bucket}`);
     return store;
   } catch (error) {
@@ -78,6 +80,7 @@ function parseLocation(location: string): {
 /** The port over requests that are repeated already. @param versioned whether the bucket keeps what is removed */
 function createS3Store(
   requests: S3Requests,
+  location: string,
   prefix: string,
   limits: S3StoreLimits,
   versioned: boolean,
@@ -146,6 +149,7 @@ function createS3Store(
     (await requests.rules()).flatMap((rule) => (isOurRule(rule) ? [fromLifecycle(rule, prefix)] : []));
 
   return {
+    location,
     async put(key, bytes, { ifAbsent = false } = {}) {
       const name = fullKey(key);
       const mark = ifAbsent ? randomUUID() : undefined;
