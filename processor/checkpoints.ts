@@ -1,0 +1,81 @@
+import { EventType } from '#protocol';
+import { Fold, type Checkpoint, type FoldEvent } from './fold.ts';
+
+/**
+ * Where checkpoints stand, and what they hold.
+ *
+ *   rid, seq   r1,1   r1,2   r1,3 …  r1,90   r1,91    r1,91   r1,92 …
+ *   kind       event  event  event   event  CHECKPOINT  event   event
+ *              meta   full   ╰── 60 s and more ──╯ ▲
+ *                     snapshot                     └ the page before event 91, at the time of event 91
+ *
+ * A checkpoint has the key of the event before which it stands: the rows of a session are ordered by
+ * (rid, seq, kind), and `checkpoint` sorts before `event`. It is due at the first event that is 60 s or more after the
+ * last full snapshot or checkpoint, so that a time in which nothing happened has none; and never right before a
+ * full snapshot, or the `meta` that leads it in.
+ *
+ * Its row is of rrweb's type of a full snapshot, and its payload is that of one, with two members more:
+ *
+ *   { "node": …, "initialOffset": …, "meta": { "href", "width", "height" }, "tail": [ { "type", "data" }, … ] }
+ *
+ * To play it, `eventsOf` makes of it a meta, a full snapshot and the tail, all of its moment. Who knows neither member
+ * still gets the page, without what a full snapshot cannot say.
+ */
+export const CHECKPOINT_INTERVAL_MS = 60_000;
+
+export interface SessionEvent extends FoldEvent {
+  rid: string;
+  seq: number;
+}
+export interface PlacedCheckpoint {
+  rid: string;
+  /** Of the event before which it stands. */
+  seq: number;
+  ts: number;
+  /** JSON text. */
+  payload: string;
+}
+
+/** The events of a session in the order of its rows: one rid after the other, each by `seq`. */
+export function* checkpointsOf(
+  events: Iterable<SessionEvent>,
+  intervalMs = CHECKPOINT_INTERVAL_MS,
+): Generator<PlacedCheckpoint> {
+  let rid: string | undefined;
+  let fold = new Fold();
+  let lastMs = Infinity;
+  for (const event of events) {
+    if (event.rid !== rid) {
+      ({ rid } = event);
+      fold = new Fold();
+      lastMs = Infinity;
+    }
+    const { type, ts, seq } = event;
+    const isOwn = type === EventType.fullSnapshot || type === EventType.meta;
+    if (!isOwn && ts - lastMs >= intervalMs) {
+      const checkpoint = fold.checkpoint(ts);
+      if (checkpoint) yield { rid, seq, ts, payload: encodeCheckpoint(checkpoint) };
+      // Of a page that cannot be written it is not tried again at each event.
+      lastMs = ts;
+    }
+    fold.apply(event);
+    if (type === EventType.fullSnapshot) lastMs = ts;
+  }
+}
+
+export function encodeCheckpoint({ node, initialOffset, meta, tail }: Checkpoint): string {
+  return JSON.stringify({ node, initialOffset, meta, tail });
+}
+export const decodeCheckpoint = (payload: string): Checkpoint => JSON.parse(payload) as Checkpoint;
+
+/** What a replayer is given in the place of all events before. */
+export function eventsOf(
+  { node, initialOffset, meta, tail }: Checkpoint,
+  timestamp: number,
+): { type: number; timestamp: number; data: object }[] {
+  return [
+    { type: EventType.meta, timestamp, data: meta },
+    { type: EventType.fullSnapshot, timestamp, data: { node, initialOffset } },
+    ...tail.map(({ type, data }) => ({ type, timestamp, data })),
+  ];
+}
