@@ -1,15 +1,13 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
-import { build } from 'vite';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { launchChromium } from './browser.ts';
-import { rrwebTransforms } from './rrweb-transforms.ts';
-import type { createFuzzPage, FuzzPage, linesOf, ReplayMirror } from './test-fuzz-page.ts';
+import { buildFuzz } from './test-fuzz.ts';
+import type { FuzzPage, ReplayMirror } from './test-fuzz-page.ts';
 
 /** FUZZ_SECONDS bounds the run; SEED runs that one alone. */
 const SECONDS = Number(process.env.FUZZ_SECONDS ?? 20);
@@ -25,8 +23,6 @@ interface ReplayerOf {
 }
 declare global {
   interface Window {
-    fuzz: FuzzPage;
-    fuzzing: { createFuzzPage: typeof createFuzzPage; linesOf: typeof linesOf };
     rrwebReplay: { Replayer: new (events: unknown[], config: object) => ReplayerOf };
   }
 }
@@ -36,31 +32,14 @@ const chromium = inject('chromium');
 describe.skipIf(!chromium)('a recording in slices, in Chromium', () => {
   let browser: Browser;
   let server: Server;
-  let folder: string;
+  let fuzz: Awaited<ReturnType<typeof buildFuzz>>;
   let origin: string;
 
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'fuzz-'));
-    await build({
-      configFile: false,
-      logLevel: 'error',
-      plugins: [rrwebTransforms()],
-      build: {
-        target: 'es2022',
-        outDir: folder,
-        emptyOutDir: false,
-        minify: false,
-        lib: {
-          entry: join(import.meta.dirname, 'test-fuzz-page.ts'),
-          formats: ['iife'],
-          name: 'fuzzing',
-          fileName: () => 'fuzz.js',
-        },
-      },
-    });
+    fuzz = await buildFuzz();
     const replay = dirname(createRequire(import.meta.url).resolve('@rrweb/replay'));
     const files: Record<string, string> = {
-      '/fuzz.js': join(folder, 'fuzz.js'),
+      '/fuzz.js': fuzz.file,
       '/replay.js': join(replay, 'replay.umd.min.cjs'),
     };
     const page = (script: string): string =>
@@ -84,7 +63,7 @@ describe.skipIf(!chromium)('a recording in slices, in Chromium', () => {
     await browser?.close();
     server?.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
-    await rm(folder, { recursive: true, force: true });
+    await fuzz?.remove();
   });
 
   /** Events up to each moment, and the page at that moment. */
@@ -135,7 +114,7 @@ describe.skipIf(!chromium)('a recording in slices, in Chromium', () => {
       const live = await context.newPage();
       const player = await context.newPage();
       await player.goto(`${origin}/replay`);
-      await player.addScriptTag({ path: join(folder, 'fuzz.js') });
+      await player.addScriptTag({ path: fuzz.file });
       const end = Date.now() + SECONDS * 1000;
       const first = Number(ONE ?? Date.now() % 1e6);
       let seed = first;

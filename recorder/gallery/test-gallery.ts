@@ -4,7 +4,7 @@ import type { Browser, Page } from 'playwright-core';
 import { build } from 'vite';
 import { launchChromium } from '../browser.ts';
 import { EventType } from '../protocol.ts';
-import { TestCollector } from '../test-collector.ts';
+import { TestCollector, type StoredEvent } from '../test-collector.ts';
 import { buildRecorder, flush, recording, until } from '../test-page.ts';
 import { compare, type Box, type Comparison } from './test-compare.ts';
 import { maskedBoxes } from './test-masked-boxes.ts';
@@ -18,6 +18,7 @@ const ACT_TIMEOUT_MS = 20_000;
 /** After this a person tries something else. */
 const HUMAN_TIMEOUT_MS = 3000;
 const PAGES_AT_ONCE = 4;
+const ACT_PAUSE_MS = 200;
 
 export interface Moment extends Comparison {
   page: string;
@@ -113,6 +114,25 @@ export class Gallery {
     } finally {
       await context.close();
       await viewer.close();
+      await collector.close();
+    }
+  }
+
+  /** Drives a page through its script. Returns what it sent, in order. */
+  async record({ name, acts, tag = '' }: GalleryPage): Promise<StoredEvent[]> {
+    const collector = await this.serve(name, tag);
+    const context = await this.browser.newContext({ viewport: VIEWPORT });
+    try {
+      const page = await this.open(await context.newPage(), collector, name);
+      for (const act of acts) {
+        if (typeof act !== 'string') await act(page);
+        await page.waitForTimeout(ACT_PAUSE_MS);
+      }
+      await page.waitForTimeout(MOUSE_MS);
+      await flush(page);
+      return collector.events().sort((a, b) => a.timestamp - b.timestamp);
+    } finally {
+      await context.close();
       await collector.close();
     }
   }

@@ -1,0 +1,108 @@
+import { chromium as playwright, type Browser, type Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { buildFuzz, Gallery, PAGES, recordFuzz } from '#recordings';
+import { eventsOf, decodeCheckpoint, encodeCheckpoint } from './checkpoints.ts';
+import { Fold } from './fold.ts';
+import { createRandom } from './samples.ts';
+import { openReplay, replay, type PlayedEvent } from './test-replayed-page.ts';
+
+/**
+ * At moments all over a recording: what rrweb's replayer shows after a checkpoint is, node for node, what it shows after
+ * all events up to there; and so it is at the end, when the rest of the events followed the checkpoint.
+ */
+const SECONDS = Number(process.env.FUZZ_SECONDS ?? 20);
+const ONE = process.env.SEED;
+const MOMENTS = 4;
+
+const chromium = inject('chromium');
+
+describe.skipIf(!chromium)('a checkpoint, in Chromium', () => {
+  let browser: Browser;
+  let stage: Page;
+  const counts = { equal: 0, unequal: 0, skipped: 0 };
+
+  beforeAll(async () => {
+    browser = await playwright.launch({ executablePath: chromium!, args: ['--no-sandbox'] });
+    stage = await openReplay(browser);
+  });
+  afterAll(async () => {
+    await browser?.close();
+    console.log(`figure fold_equal ${counts.equal} checkpoints`);
+    console.log(`figure fold_unequal ${counts.unequal} checkpoints`);
+    console.log(`${counts.skipped} parts of events skipped`);
+  });
+
+  /** Returns where it differs first, with what stands around it. */
+  function difference(expected: string[], found: string[]): string | undefined {
+    if (expected.join('\n') === found.join('\n')) return undefined;
+    const at = expected.findIndex((line, i) => line !== found[i]);
+    const near = (lines: string[]): string => lines.slice(Math.max(0, at - 2), at + 3).join('\n');
+    return `line ${at} of ${expected.length}\nall events:\n${near(expected)}\ncheckpoint:\n${near(found)}`;
+  }
+
+  /** Checkpoints before events drawn by seed, and after the last. */
+  async function compareAll(events: PlayedEvent[], seed: number): Promise<string[]> {
+    const random = createRandom(seed);
+    const first = events.findIndex(({ type }) => type === 2) + 1;
+    const at = Array.from(
+      { length: MOMENTS - 1 },
+      () => first + Math.floor(random() * (events.length - first)),
+    );
+    const wrong: string[] = [];
+    const fold = new Fold();
+    const recorded = JSON.stringify(events);
+    const last = await replay(stage, events);
+    let next = 0;
+    // From a meta on rrweb looks at nothing before.
+    const moments = [...new Set(at)].filter((index) => events[index]!.type !== 2);
+    for (const index of [...moments, events.length].sort((a, b) => a - b)) {
+      for (; next < index; next++) fold.apply({ ...events[next]!, ts: events[next]!.timestamp });
+      const ts = (events[index] ?? events.at(-1)!).timestamp;
+      const checkpoint = eventsOf(decodeCheckpoint(encodeCheckpoint(fold.checkpoint(ts)!)), ts);
+      const isLast = index === events.length;
+      const before = isLast ? last : await replay(stage, events.slice(0, index));
+      const differs = [difference(before, await replay(stage, checkpoint))];
+      if (!isLast)
+        differs.push(difference(last, await replay(stage, [...checkpoint, ...events.slice(index)])));
+      for (const [i, text] of differs.entries())
+        if (text) wrong.push(`${i ? 'at the end, from' : 'at'} event ${index} of ${events.length}, ${text}`);
+      counts[differs.some(Boolean) ? 'unequal' : 'equal']++;
+    }
+    counts.skipped += fold.skipped;
+    expect(JSON.stringify(events)).toBe(recorded);
+    return wrong;
+  }
+
+  test(
+    'is the page that changed at random',
+    async () => {
+      const fuzz = await buildFuzz();
+      const page = await (await browser.newContext({ viewport: { width: 600, height: 400 } })).newPage();
+      const end = Date.now() + SECONDS * 1000;
+      const first = Number(ONE ?? Date.now() % 1e6);
+      const failures: string[] = [];
+      let seed = first;
+      for (; ONE ? seed === first : Date.now() < end && failures.length < 5; seed++) {
+        const events = await recordFuzz(page, fuzz.file, seed, 18 + (seed % 40));
+        const wrong = await compareAll(events, seed);
+        failures.push(...wrong.map((text) => `SEED=${seed} ${text}`));
+      }
+      await fuzz.remove();
+      console.log(`${seed - first} seeds from SEED=${first} on`);
+      expect(failures.join('\n\n')).toBe('');
+    },
+    (SECONDS + 120) * 1000,
+  );
+
+  test('is the page of the gallery', { timeout: 600_000 }, async () => {
+    const gallery = await Gallery.start(chromium);
+    const failures: string[] = [];
+    const only = process.env.GALLERY?.split(',');
+    for (const page of PAGES.filter(({ name }) => !only || only.includes(name))) {
+      const wrong = await compareAll(await gallery.record(page), 1);
+      failures.push(...wrong.map((text) => `${page.name} ${text}`));
+    }
+    await gallery.stop();
+    expect(failures.join('\n\n')).toBe('');
+  });
+});
