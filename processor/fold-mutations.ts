@@ -1,5 +1,5 @@
 import { isFields, NodeType, type FoldNode, type SerializedNode } from './fold-node.ts';
-import { reviewSelect } from './fold-states.ts';
+import { optionMarked } from './fold-selects.ts';
 import { changedInside, isNode, type FoldTree } from './fold-tree.ts';
 
 type Fields = Record<string, unknown>;
@@ -60,8 +60,7 @@ export class Mutations {
     if (isShadow && parent.shadow) parent = parent.shadow;
     tree.forget(node);
     if (node.parent !== parent) return false;
-    node.detach();
-    changedInside(parent);
+    tree.take(node);
     return true;
   }
 
@@ -132,12 +131,11 @@ export class Mutations {
     if (holder.isElement && parent === holder && node.type === NodeType.text) this.takeText(holder, node);
     if (previous?.next?.parent && previous.next !== node) {
       if (previous.next.parent !== parent) return 'broken';
-      parent.insert(node, previous.next);
+      tree.put(node, parent, previous.next);
     } else if (next?.parent && next !== node && parent.contains(next)) {
       if (next.parent !== parent) return 'broken';
-      parent.insert(node, next);
-    } else if (next !== node || node.parent !== parent) parent.insert(node, null);
-    changedInside(parent);
+      tree.put(node, parent, next);
+    } else if (next !== node || node.parent !== parent) tree.put(node, parent, null);
     if (node.tag === 'iframe') this.attachWaiting();
     return 'done';
   }
@@ -180,11 +178,13 @@ export class Mutations {
     if (told.type !== NodeType.document) return 'skipped';
     if (frame.content && this.tree.nodes.get(told.id) !== frame.content) {
       this.tree.forget(frame.content);
-      frame.content = null;
     }
     const document = this.tree.build(told, 'frame');
     if (!document) return 'skipped';
     document.holder = frame;
+    // It is opened anew, and what it adopted stays.
+    const adopted = frame.content?.extra?.adopted;
+    if (adopted && frame.content !== document) document.extras().adopted = adopted;
     frame.content = document;
     this.attachWaiting();
     return 'done';
@@ -211,7 +211,6 @@ export class Mutations {
     const { parent } = node;
     node.isStyled = node.text !== '' && Boolean(parent?.isStyleElement && !parent.isSVG);
     if (parent) changedInside(parent);
-    if (parent?.tag === 'option') reviewSelect(parent);
   }
 
   private setAttributes(mutation: unknown): void {
@@ -247,7 +246,11 @@ export class Mutations {
       const late = (node.extras().late ??= new Map<string, string | null>());
       late.delete(name);
       late.set(name, value);
-    } else node.put(name, value ?? undefined);
+      return;
+    }
+    const had = name in node.attributes;
+    node.put(name, value ?? undefined);
+    if (name === 'selected' && node.tag === 'option' && had !== (value !== null)) optionMarked(node);
     if (name === 'open' && value === null && node.tag === 'dialog') node.put('rr_open_mode', undefined);
   }
 
@@ -256,8 +259,11 @@ export class Mutations {
     for (const [name, value] of Object.entries(values)) {
       const styles = (extra.styles ??= []);
       const own = styles.filter((one) => one.name === name);
-      // The first tells where it stands, the last what it is; a removal makes both as if they had not been.
-      const dead = value === false ? own : own.filter(({ value: old }) => old !== false).slice(1);
+      const since = own.slice(own.findLastIndex((one) => one.value === false) + 1);
+      // Since its last removal the first tells where it stands, the last what it is. The very first one of all makes
+      // the attribute, which is left when nothing is in it any more.
+      const first = own.find((one) => one.value !== false);
+      const dead = value === false ? own.filter((one) => one !== first) : since.slice(1);
       if (dead.length) extra.styles = styles.filter((one) => !dead.includes(one));
       extra.styles.push({ name, value });
     }

@@ -39,7 +39,11 @@ export interface Extra {
   rules?: RuleLog | undefined;
   /** Of a document, or of the host of a shadow root. */
   adopted?: Sheet[];
-  field?: FieldState | undefined;
+  field?: FieldState;
+  /** Of a select. */
+  chosen?: FoldNode | undefined;
+  /** Of an option: chosen by a value. */
+  isDirty?: boolean;
   scroll?: ScrollState;
   media?: MediaState;
   /** Last picture of a canvas, as the custom event told it. */

@@ -7,8 +7,8 @@ type Fields = Record<string, unknown>;
 /** A style sheet that scripts made, to be adopted by documents and shadow roots. */
 export interface Sheet {
   id: number;
-  /** A sheet is of one document, and adopted by no other. */
-  document: FoldNode;
+  /** The frame whose window made it, null for the page's: no other adopts it. A frame's next document has the same window. */
+  frame: FoldNode | null;
   /** Its text when it was last replaced. */
   text?: string;
   log: RuleLog;
@@ -31,7 +31,7 @@ export class Sheets {
       }
       const log = new RuleLog();
       skipped += log.change({ adds: rules });
-      this.byId.set(styleId, { id: styleId, document, log });
+      this.byId.set(styleId, { id: styleId, frame: document.holder, log });
     }
     const ids: unknown[] = Array.isArray(data.styleIds) ? data.styleIds : [];
     const adopted = ids.map((id) => this.byId.get(id as number)).filter((sheet) => sheet !== undefined);
@@ -56,10 +56,14 @@ export class Sheets {
   toEvents(hosts: ReadonlyMap<FoldNode, number>): Fields[] {
     const ids = new Map<Sheet, number>();
     const made = new Map<FoldNode, Sheet[]>();
+    const documents = new Map(
+      [...hosts.keys()].filter(({ type }) => type === NodeType.document).map((one) => [one.holder, one]),
+    );
     const add = (sheet: Sheet, id: number): void => {
-      if (ids.has(sheet) || !hosts.has(sheet.document)) return;
+      const document = documents.get(sheet.frame);
+      if (ids.has(sheet) || !document) return;
       ids.set(sheet, id);
-      made.set(sheet.document, [...(made.get(sheet.document) ?? []), sheet]);
+      made.set(document, [...(made.get(document) ?? []), sheet]);
     };
     for (const sheet of this.byId.values()) add(sheet, sheet.id);
     // A number told twice means another sheet from then on; who adopted the first one still has it.

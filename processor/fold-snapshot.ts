@@ -1,5 +1,6 @@
 import { IncrementalSource } from '#protocol';
 import { NodeType, type Attributes, type FoldNode } from './fold-node.ts';
+import { valueToPick } from './fold-selects.ts';
 import { mediaAttributes, mediaEvent } from './fold-states.ts';
 import type { FoldTree } from './fold-tree.ts';
 
@@ -134,12 +135,13 @@ export function writePage(tree: FoldTree, document: FoldNode, nowMs: number): Wr
     for (const { name, value } of styles ?? [])
       written.attributes.push({ id, attributes: { style: { [name]: value } } });
     if (rules && !rules.isEmpty) written.rules.push(...rules.toEvents({ id }));
-    if (media?.isTold) written.media.push(mediaEvent(id, media, nowMs));
+    if (media && (media.isTold || !media.isManaged)) written.media.push(mediaEvent(id, media, nowMs));
     if (picture !== undefined) written.pictures.push({ isDrawn: false, data: picture });
     for (const data of drawn ?? []) written.pictures.push({ isDrawn: true, data });
-    if (field) {
-      const { order, text, isChecked } = field;
-      written.fields.push({ order, data: { source: IncrementalSource.input, text, isChecked, id } });
+    const value = node.tag === 'select' ? valueToPick(node) : field?.text;
+    if (value !== undefined) {
+      const { order = 0, isChecked = false } = field ?? {};
+      written.fields.push({ order, data: { source: IncrementalSource.input, text: value, isChecked, id } });
     }
     if (scroll) {
       const { order, x, y } = scroll;

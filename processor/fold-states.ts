@@ -26,6 +26,8 @@ export interface MediaState {
   loop: boolean;
   /** By an event, and not by attributes alone. */
   isTold: boolean;
+  /** rrweb manages it: it was told, or stood in a full snapshot. */
+  isManaged: boolean;
 }
 /** rrweb's MediaInteractions. */
 const PLAY = 0;
@@ -37,7 +39,7 @@ const booleanOr = (value: unknown, other: boolean): boolean => (typeof value ===
 export const isMedia = (node: FoldNode): boolean => node.tag === 'video' || node.tag === 'audio';
 
 /** When it is built. */
-export function mediaFromAttributes(attributes: Attributes, atMs: number): MediaState {
+export function mediaFromAttributes(attributes: Attributes, atMs: number, isManaged: boolean): MediaState {
   const state = attributes.rr_mediaState;
   return {
     isPlaying: state ? state === 'played' : isSet(attributes.autoplay),
@@ -45,9 +47,13 @@ export function mediaFromAttributes(attributes: Attributes, atMs: number): Media
     atMs,
     playbackRate: numberOr(attributes.rr_mediaPlaybackRate, 1),
     volume: numberOr(attributes.rr_mediaVolume, 1),
-    muted: booleanOr(attributes.rr_mediaMuted, isSet(attributes.muted)),
-    loop: booleanOr(attributes.rr_mediaLoop, isSet(attributes.loop)),
+    // Of what it does not manage rrweb takes true for no boolean.
+    muted: isManaged && booleanOr(attributes.rr_mediaMuted, isSet(attributes.muted)),
+    loop: isManaged
+      ? booleanOr(attributes.rr_mediaLoop, isSet(attributes.loop))
+      : attributes.rr_mediaLoop !== false && isSet(attributes.loop),
     isTold: false,
+    isManaged,
   };
 }
 const isSet = (attribute: unknown): boolean =>
@@ -56,10 +62,11 @@ const isSet = (attribute: unknown): boolean =>
 /** After rrweb's MediaInteraction: what it leaves out stays as it was. */
 export function mediaAfter(
   node: FoldNode,
-  before: MediaState | undefined,
+  known: MediaState | undefined,
   data: Fields,
   atMs: number,
 ): MediaState {
+  const before = known?.isManaged ? known : undefined;
   const { type, currentTime, playbackRate, volume, muted, loop } = data;
   return {
     isPlaying: type === PLAY || (type !== PAUSE && (before?.isPlaying || isSet(node.attributes.autoplay))),
@@ -71,6 +78,7 @@ export function mediaAfter(
     muted: booleanOr(muted, before?.muted ?? !isSet(node.attributes.muted)),
     loop: booleanOr(loop, before?.loop ?? !isSet(node.attributes.loop)),
     isTold: true,
+    isManaged: true,
   };
 }
 
@@ -95,27 +103,6 @@ export function mediaEvent(id: number, state: MediaState, nowMs: number): Fields
 export function mediaAttributes(attributes: Attributes, state: MediaState, nowMs: number): Attributes {
   if (attributes.rr_mediaState !== 'played') return attributes;
   return { ...attributes, rr_mediaCurrentTime: timeAt(state, nowMs) };
-}
-
-/**
- * A select whose options change may choose anew. Its last value counts on only while an option bears it: then the
- * browser has kept it, for nothing else was told.
- */
-export function reviewSelect(changed: FoldNode): void {
-  let select: FoldNode | null = changed;
-  while (select && select.tag !== 'select')
-    select = /^opt(ion|group)$/.test(select.tag) ? select.parent : null;
-  const field = select?.extra?.field;
-  if (!field) return;
-  const options: FoldNode[] = [];
-  for (let at = select!.first; at; at = at.next)
-    if (at.tag === 'option') options.push(at);
-    else
-      for (let inner = at.first; inner; inner = inner.next) if (inner.tag === 'option') options.push(inner);
-  const bears = (option: FoldNode): boolean =>
-    (option.attributes.value ?? option.first?.text ?? '') === field.text;
-  const chosen = options.findLast(({ attributes }) => isSet(attributes.selected));
-  if (!options.some(bears) || (chosen && !bears(chosen))) select!.extra!.field = undefined;
 }
 
 /** What was last drawn into a canvas, as far back as the last time that it was wiped. */

@@ -1,5 +1,6 @@
 import { below, FoldNode, isFields, NodeType, type Attributes, type SerializedNode } from './fold-node.ts';
-import { isMedia, mediaFromAttributes, reviewSelect } from './fold-states.ts';
+import { optionsInserted, optionsRemoved } from './fold-selects.ts';
+import { isMedia, mediaFromAttributes } from './fold-states.ts';
 
 /** Where rrweb marks how a sheet's text was spread over the texts of its element. */
 const SPLIT = '/* rr_split */';
@@ -33,6 +34,7 @@ export class FoldTree {
       const [parent, { childNodes }] = next;
       if (parent.type !== NodeType.document && parent.type !== NodeType.element) continue;
       if (!Array.isArray(childNodes) || (parent.tag === 'textarea' && parent.anonymous !== null)) continue;
+      const { css } = parent;
       for (const told of childNodes as unknown[]) {
         const before = isNode(told) && this.nodes.get(told.id);
         const child = this.make(told, how);
@@ -41,10 +43,10 @@ export class FoldTree {
           continue;
         }
         const into = (told as SerializedNode).isShadow && parent.shadow ? parent.shadow : parent;
-        into.insert(child, null);
+        this.put(child, into, null);
         if (child !== before) open.push([child, told as SerializedNode]);
       }
-      if (parent.css !== null) splitCss(parent);
+      if (css !== null) splitCss(parent, css);
     }
     return root;
   }
@@ -64,7 +66,8 @@ export class FoldTree {
     else if (node.tag === 'textarea' && typeof node.attributes.value === 'string') {
       node.anonymous = node.attributes.value;
       node.put('value', undefined);
-    } else if (isMedia(node)) node.extras().media = mediaFromAttributes(node.attributes, this.nowMs);
+    } else if (isMedia(node))
+      node.extras().media = mediaFromAttributes(node.attributes, this.nowMs, how === 'snapshot');
     if (how !== 'snapshot') dropScroll(node);
     return node;
   }
@@ -78,14 +81,31 @@ export class FoldTree {
     else if (how !== 'alone') node.css = css;
   }
 
+  /** Puts a node where it shall be, out of where it is. */
+  put(node: FoldNode, parent: FoldNode, before: FoldNode | null): void {
+    if (node.parent) this.take(node);
+    parent.insert(node, before);
+    changedInside(parent);
+    if (isOption(node)) optionsInserted(node);
+  }
+  take(node: FoldNode): void {
+    const { parent } = node;
+    if (!parent) return;
+    node.detach();
+    changedInside(parent);
+    if (isOption(node)) optionsRemoved(node, parent);
+  }
+
   /** As after rrweb's change of `_cssText`: a new element in the place of the old one. */
   rebuildStyle(node: FoldNode, changed: Attributes): void {
+    const origin = { ...node.origin, ...changed };
+    // What is told the same again stays, and is parsed anew.
+    if (JSON.stringify(origin) === JSON.stringify(node.origin)) return relocated(node);
     for (let child = node.first; child; child = node.first) {
       this.forget(child);
       child.detach();
     }
-    node.origin = { ...node.origin, ...changed };
-    node.attributes = node.origin;
+    node.origin = node.attributes = origin;
     node.extra = null;
     node.css = null;
     node.anonymous = node.hadChildren ? null : String(changed._cssText);
@@ -131,16 +151,23 @@ function isSame(node: FoldNode, sn: SerializedNode): boolean {
   }
 }
 
-function splitCss(style: FoldNode): void {
+function splitCss(style: FoldNode, css: string): void {
+  style.css = css;
   const texts: FoldNode[] = [];
   for (let at = style.first; at; at = at.next) if (at.type === NodeType.text) texts.push(at);
-  const parts = style.css!.split(SPLIT);
+  const parts = css.split(SPLIT);
   while (parts.length > 1 && parts.length > texts.length) parts.push(parts.splice(-2).join(''));
-  texts.forEach((text, i) => {
-    if (i >= parts.length) return;
-    text.text = parts[i]!;
+  // Each text ends where rrweb finds the beginning of the next, which may be too early.
+  const whole = parts.join('');
+  let start = 0;
+  for (const [i, text] of texts.slice(0, parts.length).entries()) {
+    const next = parts[i + 1];
+    const found = next === undefined ? whole.length : whole.indexOf(next.slice(0, 30), start);
+    const end = next !== undefined && next.length < 3 ? start + parts[i]!.length : found;
+    text.text = whole.slice(start, end);
     text.isStyled = true;
-  });
+    start = end;
+  }
 }
 
 /** A node that is put elsewhere: sheets are parsed anew there, and frames are empty. */
@@ -156,9 +183,10 @@ export function dropScroll(node: FoldNode): void {
   node.put('rr_scrollLeft', undefined);
 }
 
+const isOption = ({ tag }: FoldNode): boolean => tag === 'option' || tag === 'optgroup';
+
 /** After a child of it came, went or got another text. */
 export function changedInside(parent: FoldNode): void {
   parent.css = null;
   if (parent.extra?.rules) parent.extra.rules = undefined;
-  reviewSelect(parent);
 }

@@ -4,6 +4,7 @@ import { buildFuzz, Gallery, PAGES, recordFuzz } from '#recordings';
 import { eventsOf, decodeCheckpoint, encodeCheckpoint } from './checkpoints.ts';
 import { Fold } from './fold.ts';
 import { createRandom } from './samples.ts';
+import { createFoldEvents } from './test-fold-events.ts';
 import { openReplay, replay, type PlayedEvent } from './test-replayed-page.ts';
 
 /**
@@ -72,6 +73,23 @@ describe.skipIf(!chromium)('a checkpoint, in Chromium', () => {
     expect(JSON.stringify(events)).toBe(recorded);
     return wrong;
   }
+
+  test(
+    'is the page of events that nobody recorded',
+    async () => {
+      const end = Date.now() + SECONDS * 1000;
+      const first = Number(ONE ?? Date.now() % 1e6);
+      const failures: string[] = [];
+      let seed = first;
+      for (; ONE ? seed === first : Date.now() < end && failures.length < 5; seed++) {
+        const wrong = await compareAll(createFoldEvents(seed, 20 + (seed % 200)), seed);
+        failures.push(...wrong.map((text) => `SEED=${seed} ${text}`));
+      }
+      console.log(`${seed - first} seeds from SEED=${first} on`);
+      expect(failures.join('\n\n')).toBe('');
+    },
+    (SECONDS + 60) * 1000,
+  );
 
   test(
     'is the page that changed at random',

@@ -3,6 +3,7 @@ import { Mutations } from './fold-mutations.ts';
 import { isFields, type FoldNode } from './fold-node.ts';
 import { RuleLog } from './fold-rules.ts';
 import { Sheets } from './fold-sheets.ts';
+import { optionPicked } from './fold-selects.ts';
 import { inOrder, writePage } from './fold-snapshot.ts';
 import { drawnAfter, isMedia, mediaAfter } from './fold-states.ts';
 import { dropScroll, FoldTree } from './fold-tree.ts';
@@ -173,7 +174,9 @@ export class Fold {
         break;
       case IncrementalSource.input: {
         const { text, isChecked } = data;
-        if (node?.isElement) node.extras().field = { order: this.order, text, isChecked };
+        if (!node?.isElement) return this.skip();
+        node.extras().field = { order: this.order, text, isChecked };
+        if (node.tag === 'select') optionPicked(node, text);
         break;
       }
       case IncrementalSource.mediaInteraction:

@@ -81,7 +81,8 @@ function linesOfReplay(replayer: ReplayerOf): string[] {
     else if (localName === 'select')
       state.push((element as HTMLSelectElement).selectedIndex, (element as HTMLSelectElement).value);
     else if (localName === 'option') state.push((element as HTMLOptionElement).selected);
-    else if (localName === 'dialog') state.push(element.matches(':modal'));
+    else if (localName === 'dialog')
+      state.push((element as HTMLDialogElement).open && element.matches(':modal'));
     else if (localName === 'video' || localName === 'audio') {
       const { muted, loop, volume, playbackRate } = element as HTMLMediaElement;
       state.push(muted, loop, volume, playbackRate);
