@@ -259,11 +259,9 @@ export class Mutations {
     for (const [name, value] of Object.entries(values)) {
       const styles = (extra.styles ??= []);
       const own = styles.filter((one) => one.name === name);
+      // Since its last removal the first tells where it stands, the last what it is.
       const since = own.slice(own.findLastIndex((one) => one.value === false) + 1);
-      // Since its last removal the first tells where it stands, the last what it is. The very first one of all makes
-      // the attribute, which is left when nothing is in it any more.
-      const first = own.find((one) => one.value !== false);
-      const dead = value === false ? own.filter((one) => one !== first) : since.slice(1);
+      const dead = value === false ? own : since.slice(1);
       if (dead.length) extra.styles = styles.filter((one) => !dead.includes(one));
       extra.styles.push({ name, value });
     }

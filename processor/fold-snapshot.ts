@@ -1,7 +1,7 @@
 import { IncrementalSource } from '#protocol';
 import { NodeType, type Attributes, type FoldNode } from './fold-node.ts';
 import { valueToPick } from './fold-selects.ts';
-import { mediaAttributes, mediaEvent } from './fold-states.ts';
+import { keepsValue, mediaAttributes, mediaEvent, type FieldState } from './fold-states.ts';
 import type { FoldTree } from './fold-tree.ts';
 
 type Fields = Record<string, unknown>;
@@ -138,7 +138,7 @@ export function writePage(tree: FoldTree, document: FoldNode, nowMs: number): Wr
     if (media && (media.isTold || !media.isManaged)) written.media.push(mediaEvent(id, media, nowMs));
     if (picture !== undefined) written.pictures.push({ isDrawn: false, data: picture });
     for (const data of drawn ?? []) written.pictures.push({ isDrawn: true, data });
-    const value = node.tag === 'select' ? valueToPick(node) : field?.text;
+    const value = node.tag === 'select' ? valueToPick(node) : field && valueOf(node, field);
     if (value !== undefined) {
       const { order = 0, isChecked = false } = field ?? {};
       written.fields.push({ order, data: { source: IncrementalSource.input, text: value, isChecked, id } });
@@ -159,6 +159,9 @@ export function writePage(tree: FoldTree, document: FoldNode, nowMs: number): Wr
   }
   return isTooDeep ? undefined : { node, ...written };
 }
+
+const valueOf = (node: FoldNode, { text }: FieldState): unknown =>
+  keepsValue(node) ? (node.attributes.value ?? text) : text;
 
 /** By when they were told. */
 export const inOrder = (list: readonly Ordered[]): Fields[] =>

@@ -105,6 +105,10 @@ export function mediaAttributes(attributes: Attributes, state: MediaState, nowMs
   return { ...attributes, rr_mediaCurrentTime: timeAt(state, nowMs) };
 }
 
+/** A field whose value is its attribute: setting the one sets the other. */
+export const keepsValue = ({ tag, attributes }: FoldNode): boolean =>
+  tag === 'input' && /^(checkbox|radio|hidden|submit|image|reset|button)$/i.test(String(attributes.type));
+
 /** What was last drawn into a canvas, as far back as the last time that it was wiped. */
 export const DRAWN_MAX = 100;
 export function drawnAfter(drawn: unknown[], data: Fields): unknown[] {

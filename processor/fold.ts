@@ -5,7 +5,7 @@ import { RuleLog } from './fold-rules.ts';
 import { Sheets } from './fold-sheets.ts';
 import { optionPicked } from './fold-selects.ts';
 import { inOrder, writePage } from './fold-snapshot.ts';
-import { drawnAfter, isMedia, mediaAfter } from './fold-states.ts';
+import { keepsValue, drawnAfter, isMedia, mediaAfter } from './fold-states.ts';
 import { dropScroll, FoldTree } from './fold-tree.ts';
 
 /**
@@ -177,6 +177,7 @@ export class Fold {
         if (!node?.isElement) return this.skip();
         node.extras().field = { order: this.order, text, isChecked };
         if (node.tag === 'select') optionPicked(node, text);
+        else if (keepsValue(node)) node.put('value', String(text));
         break;
       }
       case IncrementalSource.mediaInteraction:

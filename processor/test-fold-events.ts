@@ -82,7 +82,7 @@ export function createFoldEvents(seed: number, count: number): PlayedEvent[] {
     tell(0, { adds: [], removes: [], texts: [], attributes: [], ...what });
   const all = (tags?: RegExp): Known[] => [...known.values()].filter(({ tag }) => !tags || tags.test(tag));
   const elements = (): Known[] => all(/^[a-z]/);
-  const holders = (): Known[] => all(/^(div|p|span|ul|section|dialog|body)$/);
+  const holders = (): Known[] => all(/^(div|p|span|ul|section|body)$/);
 
   const baseRules = (): { text: string; rules: Rule[] } => {
     const parts = Array.from({ length: int(4) }, () => int(CSS.length));
@@ -144,7 +144,7 @@ export function createFoldEvents(seed: number, count: number): PlayedEvent[] {
       else node.rules = undefined;
     }
     if (/^(div|section)$/.test(tag) && chance(0.2)) node.isHost = told.isShadowHost = true;
-    if (depth > 0 && !/^(input|textarea|style|link|iframe|video)$/.test(tag))
+    if (depth > 0 && !/^(input|textarea|style|link|iframe|video|dialog)$/.test(tag))
       for (let more = int(4); more > 0; more--) {
         const inShadow = node.isHost && chance(0.5);
         const child = make(node, inShadow, docId, depth - 1);
@@ -183,6 +183,8 @@ export function createFoldEvents(seed: number, count: number): PlayedEvent[] {
   const addInto = (parent: Known): Fields => {
     const isShadow = parent.isHost && chance(0.5);
     const list = isShadow ? parent.shadow : parent.children;
+    // A text takes the place of all that a textarea had.
+    if (parent.tag === 'textarea') for (const id of list.splice(0)) known.delete(id);
     const at = int(list.length + 1);
     const nextId = list[at] ?? null;
     const node = make(parent, isShadow, parent.docId, 0);
@@ -317,7 +319,14 @@ export function createFoldEvents(seed: number, count: number): PlayedEvent[] {
           'media',
         ]);
         if (name === 'media' && tag !== 'style') return;
-        const value = chance(0.25) ? null : name === 'style' ? `left: ${int(9)}px` : `v${int(9)}`;
+        const value =
+          name !== 'value' && chance(0.25)
+            ? null
+            : name === 'open'
+              ? ''
+              : name === 'style'
+                ? `left: ${int(9)}px`
+                : `v${int(9)}`;
         mutate({ attributes: [{ id, attributes: { [name]: value } }] });
       },
     ],
@@ -325,13 +334,14 @@ export function createFoldEvents(seed: number, count: number): PlayedEvent[] {
       15,
       () => {
         const name = pick(['top', 'left', 'margin', 'margin-left', 'color']);
-        const value = chance(0.2)
-          ? false
-          : chance(0.2)
-            ? [`${int(9)}px`, 'important']
-            : name === 'color'
-              ? pick(['blue', 'none such'])
-              : `${int(99)}px`;
+        const value =
+          name !== 'color' && chance(0.2)
+            ? false
+            : chance(0.2)
+              ? [`${int(9)}px`, 'important']
+              : name === 'color'
+                ? pick(['blue', 'none such'])
+                : `${int(99)}px`;
         mutate({ attributes: [{ id: pick(elements()).id, attributes: { style: { [name]: value } } }] });
       },
     ],

@@ -103,10 +103,10 @@ function linesOfReplay(replayer: ReplayerOf): string[] {
       const element = node as Element;
       // Its own rules, and its own element of them.
       if (element.localName === 'style' && mirror.getId(node) === -1) return;
-      const attributes = Array.from(
-        element.attributes,
-        ({ name, value }) => ` ${name}=${JSON.stringify(value)}`,
-      );
+      // An inline style in which nothing is left may be an empty attribute, or none.
+      const attributes = Array.from(element.attributes)
+        .filter(({ name, value }) => name !== 'style' || value)
+        .map(({ name, value }) => ` ${name}=${JSON.stringify(value)}`);
       const isHtml = element.namespaceURI === 'http://www.w3.org/1999/xhtml';
       add(`<${isHtml ? '' : 'other:'}${element.nodeName}${attributes.sort().join('')}>${stateOf(element)}`);
       if (element.localName === 'style') {
