@@ -65,7 +65,7 @@ export class Sheets {
       ids.set(sheet, id);
       made.set(document, [...(made.get(document) ?? []), sheet]);
     };
-    for (const sheet of this.byId.values()) add(sheet, sheet.id);
+    for (const sheet of [...this.byId.values()].sort((a, b) => a.id - b.id)) add(sheet, sheet.id);
     // A number told twice means another sheet from then on; who adopted the first one still has it.
     for (const { extra } of hosts.keys()) for (const sheet of extra?.adopted ?? []) add(sheet, -1 - ids.size);
 
