@@ -184,7 +184,7 @@ const isWithin = (path: readonly number[], at: readonly number[]): boolean =>
 const KNOWN =
   /::?(?:hover|focus|focus-visible|focus-within|active|visited|link|root|empty|target|checked|disabled|enabled|required|optional|(?:first|last|only)-(?:child|of-type)|nth-(?:last-)?(?:child|of-type)\([\w\s+-]+\)|before|after|placeholder|first-line|first-letter|selection)(?![\w(-])/g;
 const SELECTOR = /^\s*[.#*\w[][\w\s.#>+~,*[\]="'\\-]*$/;
-const GROUP = /^\s*@(?:media|supports|keyframes|font-face|layer|container)\b/;
+const GROUP = /^\s*(?:@keyframes|@media|@supports|@font-face|@layer|@container)\b/;
 
 /** Whether it certainly is one rule that a browser takes. */
 function isSure(rule: string): boolean {
