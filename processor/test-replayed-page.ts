@@ -69,7 +69,8 @@ function linesOfReplay(replayer: ReplayerOf): string[] {
     root.adoptedStyleSheets.map((sheet) => ` adopts {${rulesOf(sheet)}}`).join('');
   const idOf = (node: Node): string => {
     const id = mirror.getId(node);
-    return mirror.getNode(id) === node ? `#${id}` : id === -1 ? '' : '#?';
+    // What is there without a number of its own a checkpoint tells under one that nobody else has.
+    return id === -1 ? '' : mirror.getNode(id) === node && id > -1000 ? `#${id}` : '#?';
   };
   const stateOf = (element: Element): string => {
     const { localName } = element;

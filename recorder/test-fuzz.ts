@@ -73,3 +73,22 @@ export async function recordFuzz(
     { seed, steps },
   );
 }
+
+/** rrweb's own recorder, unchanged, in the place of ours: what foreign recorders send. */
+export const stockRecorder = (): Plugin => ({
+  name: 'stock-recorder',
+  enforce: 'pre',
+  load(id) {
+    if (!id.endsWith('/recorder/x-rrweb.ts')) return undefined;
+    return `import { record } from '@rrweb/record';
+export function startCapture(emit) {
+  const stop = record({ emit, errorHandler: () => true });
+  return {
+    idOf: (node) => record.mirror.getId(node),
+    takeFullSnapshot: () => record.takeFullSnapshot(),
+    finish() {},
+    stop,
+  };
+}`;
+  },
+});
