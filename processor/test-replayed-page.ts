@@ -104,10 +104,11 @@ function linesOfReplay(replayer: ReplayerOf): string[] {
       const element = node as Element;
       // Its own rules, and its own element of them.
       if (element.localName === 'style' && mirror.getId(node) === -1) return;
-      // An inline style in which nothing is left may be an empty attribute, or none.
+      // The text of an inline style, or an empty one, tells whether something was set that is gone.
+      const { cssText = '' } = (element as HTMLElement).style ?? {};
       const attributes = Array.from(element.attributes)
-        .filter(({ name, value }) => name !== 'style' || value)
-        .map(({ name, value }) => ` ${name}=${JSON.stringify(value)}`);
+        .filter(({ name }) => name !== 'style' || cssText)
+        .map(({ name, value }) => ` ${name}=${JSON.stringify(name === 'style' ? cssText : value)}`);
       const isHtml = element.namespaceURI === 'http://www.w3.org/1999/xhtml';
       add(`<${isHtml ? '' : 'other:'}${element.nodeName}${attributes.sort().join('')}>${stateOf(element)}`);
       if (element.localName === 'style') {
