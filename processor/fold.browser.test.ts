@@ -121,9 +121,9 @@ describe.skipIf(!chromium)('a checkpoint, in Chromium', () => {
       Object.assign(counts, ours);
       console.log(`figure fold_foreign_equal ${equal} checkpoints`);
       console.log(`figure fold_foreign_unequal ${unequal} checkpoints`);
-      // Its ids come back with what was in a shadow root that went; rrweb then shows a node that it had kept, with what
-      // was in it, and what is told again besides. A checkpoint has it once.
-      expect(unequal, failures.join('\n\n')).toBeLessThanOrEqual(equal / 5);
+      // Its ids come back with what was in a shadow root or frame that went. rrweb, which still knows them, then shows a
+      // kept node besides what is told again, or leaves a frame empty; after a checkpoint it does neither.
+      expect(unequal, failures.join('\n\n')).toBeLessThanOrEqual(MOMENTS + equal / 5);
     },
   );
 
