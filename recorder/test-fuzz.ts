@@ -79,7 +79,7 @@ export const stockRecorder = (): Plugin => ({
   name: 'stock-recorder',
   enforce: 'pre',
   load(id) {
-    if (!id.endsWith('/recorder/x-rrweb.ts')) return undefined;
+    if (!id.endsWith('/recorder/capture.ts')) return undefined;
     return `import { record } from '@rrweb/record';
 export function startCapture(emit) {
   const stop = record({ emit, errorHandler: () => true });
