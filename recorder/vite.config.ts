@@ -97,7 +97,18 @@ export default defineConfig({
         entryFileNames: (chunk) => (chunk.name === 'loader' ? 'loader.js' : '[name]-[hash].js'),
         chunkFileNames: '[name]-[hash].js',
         // What lazy chunks take from the core would else be split off it, and be one more file that every page fetches.
-        codeSplitting: { groups: [{ name: 'core', test: /recorder\/(core|attributes|masking|scrub)\.ts$/ }] },
+        codeSplitting: {
+          groups: [
+            { name: 'core', test: /recorder\/(core|attributes|masking|scrub)\.ts$/ },
+            // Taken along with the protocol, the core would have it for nothing.
+            {
+              name: 'assets',
+              test: /recorder\/asset(s|-types)\.ts$/,
+              priority: 1,
+              includeDependenciesRecursively: false,
+            },
+          ],
+        },
         minify: { compress: false, mangle: false, codegen: { removeWhitespace: true } },
       },
     },
