@@ -1,5 +1,12 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { Batcher, BATCH_CHARS_MAX, BULK_CHARS_MAX, BATCH_INTERVAL_MS, type ClosedBatch } from './batcher.ts';
+import {
+  BATCH_CHARS_MAX,
+  BATCH_INTERVAL_MS,
+  BULK_CHARS_MAX,
+  createBatcher,
+  type Batcher,
+  type ClosedBatch,
+} from './batcher.ts';
 import { EventType } from './protocol.ts';
 
 let closed: ClosedBatch[];
@@ -17,7 +24,7 @@ const types = (): number[][] =>
 beforeEach(() => {
   vi.useFakeTimers();
   closed = [];
-  batcher = new Batcher((batch) => closed.push(batch));
+  batcher = createBatcher((batch) => closed.push(batch));
 });
 afterEach(() => void vi.useRealTimers());
 

@@ -27,56 +27,53 @@ const BULK_EVENT_CHARS = 8 * 1024;
  * ends, when it holds a full snapshot; so that what rrweb emits with the snapshot travels with it. A later snapshot's
  * meta event opens a batch of its own, from which playback can begin.
  */
-export class Batcher {
-  eventsRecorded = 0;
-  #events: string[] = [];
-  #chars = 0;
-  #fullSnapshot = false;
-  #hadSnapshot = false;
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  readonly #onClose: (batch: ClosedBatch) => void;
+export type Batcher = ReturnType<typeof createBatcher>;
+export function createBatcher(onClose: (batch: ClosedBatch) => void) {
+  let eventsRecorded = 0;
+  let events: string[] = [];
+  let chars = 0;
+  let fullSnapshot = false;
+  let hadSnapshot = false;
+  let timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(onClose: (batch: ClosedBatch) => void) {
-    this.#onClose = onClose;
+  function close(final = false): void {
+    clearTimeout(timer);
+    timer = undefined;
+    if (!events.length) return;
+    const batch = { json: `[${events.join(',')}]`, events: events.length, fullSnapshot, final };
+    events = [];
+    chars = 0;
+    fullSnapshot = false;
+    onClose(batch);
+  }
+  function schedule(delayMs: number): void {
+    clearTimeout(timer);
+    timer = setTimeout(close, delayMs);
   }
 
-  /** @throws TypeError when the event cannot be serialised; it is then as if it had not been */
-  add(event: RecordedEvent): void {
-    const json = JSON.stringify(event);
-    const isSnapshot = event.type === EventType.fullSnapshot;
-    const isLaterMeta = event.type === EventType.meta && this.#hadSnapshot;
-    // What surrounds a snapshot travels with it, however large it is.
-    const charsMax = json.length > BULK_EVENT_CHARS ? BULK_CHARS_MAX : BATCH_CHARS_MAX;
-    const isTooMuch = this.#chars + json.length > charsMax && !isSnapshot && !this.#fullSnapshot;
-    if (isLaterMeta || isTooMuch) this.close();
-    this.#events.push(json);
-    this.eventsRecorded++;
-    this.#chars += json.length;
-    this.#fullSnapshot ||= isSnapshot;
-    this.#hadSnapshot ||= isSnapshot;
-    if (isSnapshot) this.#schedule(0);
-    else if (this.#chars >= charsMax && !this.#fullSnapshot) this.close();
-    else if (this.#timer === undefined) this.#schedule(BATCH_INTERVAL_MS);
-  }
-
-  close(final = false): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    if (!this.#events.length) return;
-    const batch = {
-      json: `[${this.#events.join(',')}]`,
-      events: this.#events.length,
-      fullSnapshot: this.#fullSnapshot,
-      final,
-    };
-    this.#events = [];
-    this.#chars = 0;
-    this.#fullSnapshot = false;
-    this.#onClose(batch);
-  }
-
-  #schedule(delayMs: number): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.close(), delayMs);
-  }
+  return {
+    get eventsRecorded() {
+      return eventsRecorded;
+    },
+    /** @throws TypeError when the event cannot be serialised; it is then as if it had not been */
+    add(event: RecordedEvent): void {
+      const json = JSON.stringify(event);
+      const { length } = json;
+      const isSnapshot = event.type === EventType.fullSnapshot;
+      const isLaterMeta = event.type === EventType.meta && hadSnapshot;
+      // What surrounds a snapshot travels with it, however large it is.
+      const charsMax = length > BULK_EVENT_CHARS ? BULK_CHARS_MAX : BATCH_CHARS_MAX;
+      const isTooMuch = chars + length > charsMax && !isSnapshot && !fullSnapshot;
+      if (isLaterMeta || isTooMuch) close();
+      events.push(json);
+      eventsRecorded++;
+      chars += length;
+      fullSnapshot ||= isSnapshot;
+      hadSnapshot ||= isSnapshot;
+      if (isSnapshot) schedule(0);
+      else if (chars >= charsMax && !fullSnapshot) close();
+      else if (timer === undefined) schedule(BATCH_INTERVAL_MS);
+    },
+    close,
+  };
 }

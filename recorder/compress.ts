@@ -26,50 +26,41 @@ export async function encodeGzip({ json, ...batch }: ClosedBatch): Promise<Batch
 const PIECE_BYTES = 64 * 1024;
 
 /** Encodes batches, one after the other, so that they come out in order. Those that are encoded already pass. */
-export class Encoder {
+export function createEncoder(onEncoded: (batch: Batch) => void, onEmpty: () => void) {
   /** The first one may be at work; who takes it away makes that work void. */
-  #queue: (ClosedBatch | Batch)[] = [];
-  #isBusy = false;
-  readonly #onEncoded: (batch: Batch) => void;
-  readonly #onEmpty: () => void;
+  const queue: (ClosedBatch | Batch)[] = [];
+  let isBusy = false;
 
-  constructor(onEncoded: (batch: Batch) => void, onEmpty: () => void) {
-    this.#onEncoded = onEncoded;
-    this.#onEmpty = onEmpty;
-  }
-
-  get isEmpty(): boolean {
-    return !this.#queue.length;
-  }
-  /** Before compression, where it is still to come. */
-  get bytes(): number {
-    return this.#queue.reduce((sum, batch) => sum + ('json' in batch ? batch.json : batch.payload).length, 0);
-  }
-
-  add(batch: ClosedBatch | Batch): void {
-    this.#queue.push(batch);
-    if (!this.#isBusy) void this.#work();
-  }
-
-  /** Takes away all that waits. */
-  take(): (ClosedBatch | Batch)[] {
-    return this.#queue.splice(0);
-  }
-
-  async #work(): Promise<void> {
-    this.#isBusy = true;
-    for (let head = this.#queue[0]; head; head = this.#queue[0]) {
+  async function work(): Promise<void> {
+    isBusy = true;
+    for (let head = queue[0]; head; head = queue[0]) {
       let batch: Batch | undefined;
       try {
         batch = 'json' in head ? await encodeGzip(head) : head;
       } catch {
         batch = encodeRaw(head as ClosedBatch);
       }
-      if (this.#queue[0] !== head) continue;
-      this.#queue.shift();
-      this.#onEncoded(batch);
+      if (queue[0] !== head) continue;
+      queue.shift();
+      onEncoded(batch);
     }
-    this.#isBusy = false;
-    this.#onEmpty();
+    isBusy = false;
+    onEmpty();
   }
+
+  return {
+    get isEmpty() {
+      return !queue.length;
+    },
+    /** Before compression, where it is still to come. */
+    get bytes() {
+      return queue.reduce((sum, batch) => sum + ('json' in batch ? batch.json : batch.payload).length, 0);
+    },
+    add(batch: ClosedBatch | Batch): void {
+      queue.push(batch);
+      if (!isBusy) void work();
+    },
+    /** Takes away all that waits. */
+    take: (): (ClosedBatch | Batch)[] => queue.splice(0),
+  };
 }

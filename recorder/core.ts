@@ -1,4 +1,4 @@
-import { Batcher, type ClosedBatch, type RecordedEvent } from './batcher.ts';
+import { createBatcher, type Batcher, type ClosedBatch, type RecordedEvent } from './batcher.ts';
 import { gated, type Recording } from './consent.ts';
 import type { HealthPart } from './context.ts';
 import { keepEarly } from './early.ts';
@@ -13,9 +13,9 @@ import type { Batch } from './outbox.ts';
 import { EventType, type CustomPayloads, type CustomTag, type RecorderHealth } from './protocol.ts';
 import { RECORDER } from './recorder-version.ts';
 import { forgetTyped, scrubPersonal, scrubUrl } from './scrub.ts';
-import { randomId, SessionKeeper } from './session.ts';
+import { keepSession, randomId } from './session.ts';
 import { environmentNow, observeErrors, observePageLife } from './signals.ts';
-import { Transport } from './transport.ts';
+import { createTransport, type Transport } from './transport.ts';
 import { startCapture, type Capture } from './capture.ts';
 
 export { optionsOf, type RecordOptions } from './options.ts';
@@ -66,7 +66,7 @@ export const record = (given: RecordOptions): Recorder => gated(withDefaults(giv
 
 function start(options: RecorderOptions, visitor?: string): Recording {
   const { url, key } = options;
-  const session = new SessionKeeper(key, Date.now());
+  const session = keepSession(key, Date.now());
   const stops: (() => void)[] = [];
   let sessionId: string | undefined;
   let lastError: string | undefined;
@@ -107,7 +107,7 @@ function start(options: RecorderOptions, visitor?: string): Recording {
     // Of its own: it may still be at work when the session is over.
     let { token } = session;
     const isCurrent = (): boolean => instance.transport === transport;
-    const transport = new Transport({
+    const transport = createTransport({
       url,
       isPost: session.isPost,
       hello: () => ({ ...greeting(), rid, token, draw: session.draw }),
@@ -131,7 +131,7 @@ function start(options: RecorderOptions, visitor?: string): Recording {
       onRefused: (code) => (isCurrent() ? end(code) : transport.retire()),
       onError: fail,
     });
-    const batcher = new Batcher((batch) => {
+    const batcher = createBatcher((batch) => {
       session.keep();
       if (!isHolding) return transport.send(batch);
       const held: (typeof early)[0] = [batch, Date.now(), navigationNow('load')];
@@ -163,20 +163,13 @@ function start(options: RecorderOptions, visitor?: string): Recording {
   const parts: HealthPart[] = [
     () => {
       const { batcher, transport } = instance;
-      const { outbox } = transport;
       return {
         recorder: RECORDER,
-        state: isHolding ? 'holding' : transport.state,
-        reason: isHolding ? 'no_error' : reason,
-        transport: transport.isPost ? 'post' : 'socket',
+        reason,
+        ...transport.health(),
+        ...(isHolding && { state: 'holding', reason: 'no_error' }),
         lastError,
         eventsRecorded: batcher.eventsRecorded,
-        eventsAcked: outbox.eventsAcked,
-        eventsDropped: transport.eventsDropped,
-        framesUnacked: outbox.framesUnacked,
-        bytesBuffered: transport.bytesBuffered,
-        bytesSent: transport.bytesSent,
-        reconnects: Math.max(0, transport.welcomes - 1),
         failures,
       };
     },

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Outbox, planDrop, type Batch } from './outbox.ts';
+import { createOutbox, planDrop, type Batch, type Outbox } from './outbox.ts';
 import {
   decodeFrame,
   FrameFlag,
@@ -21,7 +21,7 @@ function drain(outbox: Outbox): number[] {
   return frames;
 }
 function filled(count: number, bytes = 10): Outbox {
-  const outbox = new Outbox();
+  const outbox = createOutbox();
   for (let n = 0; n < count; n++) outbox.enqueue(batch(bytes, 2));
   outbox.welcome(0);
   return outbox;
@@ -106,7 +106,7 @@ test('an ack for a frame that was never sent is ignored', () => {
 });
 
 test('a large batch goes on in frames that repeat its first event and its flags', () => {
-  const outbox = new Outbox();
+  const outbox = createOutbox();
   outbox.enqueue(batch(2 * PAYLOAD_BYTES_MAX + 1, 5, true));
   outbox.enqueue(batch(1));
   const frames = [0, 0, 0, 0].map(() => decodeFrame(outbox.next(0)!));
@@ -148,7 +148,7 @@ test('a POST without room for all leaves out what the open connection carries, a
 });
 
 test('a farewell goes past what is too large for it, and numbers no more than it takes', () => {
-  const outbox = new Outbox();
+  const outbox = createOutbox();
   outbox.enqueue(batch(10));
   outbox.enqueue(batch(5000, 3, true));
   outbox.enqueue(batch(20, 2));
@@ -173,7 +173,7 @@ test('a standing POST takes all that fits in order, and leaves the rest where it
   expect(outbox.framesUnacked).toBe(2);
   outbox.ack(2);
   expect(numbers()).toEqual([3, 4]);
-  const large = new Outbox();
+  const large = createOutbox();
   large.enqueue(batch(PAYLOAD_BYTES_MAX + 1));
   expect(large.forPost(PAYLOAD_BYTES_MAX + 20, 0).map((bytes) => decodeFrame(bytes).payload.length)).toEqual([
     PAYLOAD_BYTES_MAX,
@@ -181,7 +181,7 @@ test('a standing POST takes all that fits in order, and leaves the rest where it
 });
 
 test('over the bound unsent incremental batches go, oldest first, down to half; event numbers show the gap', () => {
-  const outbox = new Outbox();
+  const outbox = createOutbox();
   outbox.enqueue(batch(100, 1, true));
   for (let n = 0; n < 9; n++) outbox.enqueue(batch(100, 10));
   outbox.welcome(0);
@@ -193,17 +193,18 @@ test('over the bound unsent incremental batches go, oldest first, down to half; 
 });
 
 test('a plan keeps the newest snapshot and what is begun, and takes old snapshots last', () => {
-  const waiting = [
-    { bytes: 10, fullSnapshot: false, begun: true },
-    { bytes: 10, fullSnapshot: true, begun: false },
-    { bytes: 10, fullSnapshot: false, begun: false },
-    { bytes: 10, fullSnapshot: true, begun: false },
-    { bytes: 10, fullSnapshot: false, begun: false },
-  ];
-  expect([...planDrop(waiting, 10)]).toEqual([2]);
-  expect([...planDrop(waiting, 25)]).toEqual([2, 4, 1]);
-  expect([...planDrop(waiting, 1000)]).toEqual([2, 4, 1]);
-  expect([...planDrop(waiting, 0)]).toEqual([]);
+  const of = (fullSnapshot: boolean, numberedBytes: number) => ({
+    payload: new Uint8Array(10),
+    fullSnapshot,
+    numberedBytes,
+  });
+  const waiting = [of(false, 1), of(true, 0), of(false, 0), of(true, 0), of(false, 0)];
+  const dropped = (excess: number): number[] =>
+    Array.from(planDrop(waiting, excess), (batch) => waiting.indexOf(batch));
+  expect(dropped(10)).toEqual([2]);
+  expect(dropped(25)).toEqual([2, 4, 1]);
+  expect(dropped(1000)).toEqual([2, 4, 1]);
+  expect(dropped(0)).toEqual([]);
 });
 
 test('what was never sent can be carried to another instance, what was sent cannot', () => {
@@ -218,7 +219,7 @@ test('random sends, acks, cuts and welcomes bring every event once and in order'
   console.log(`seed ${seed}`);
   let state = seed + 1;
   const random = (below: number): number => (state = (state * 48271) % 2147483647) % below;
-  const outbox = new Outbox();
+  const outbox = createOutbox();
   const stored: number[] = [];
   let acked = 0;
   let wire: Uint8Array[] = [];

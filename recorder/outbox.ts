@@ -40,218 +40,216 @@ const DEFAULT_CREDIT: Credit = { frames: UNACKED_FRAMES_MAX, bytes: UNACKED_BYTE
  * dropped without a gap in the frame numbers, and a frame may be sent again on any connection. Event numbers are
  * given on entry, so that a dropped batch shows as a gap there. No clock and no I/O in here.
  */
-export class Outbox {
-  eventsAcked = 0;
-  #nextSeq = 1;
-  #nextFrame = 1;
-  #ackedFrame = 0;
+export type Outbox = ReturnType<typeof createOutbox>;
+export function createOutbox() {
+  let eventsAcked = 0;
+  let nextSeq = 1;
+  let nextFrame = 1;
+  let ackedFrame = 0;
   /** Highest frame that went out on the present connection. */
-  #sentFrame = 0;
+  let sentFrame = 0;
   /** Highest frame of a farewell since then. */
-  #postedFrame = 0;
-  #credit = DEFAULT_CREDIT;
-  #frames: NumberedFrame[] = [];
-  #waiting: WaitingBatch[] = [];
+  let postedFrame = 0;
+  let credit = DEFAULT_CREDIT;
+  const frames: NumberedFrame[] = [];
+  let waiting: WaitingBatch[] = [];
 
-  enqueue(batch: Batch): void {
-    this.#waiting.push({ ...batch, firstSeq: this.#nextSeq, numberedBytes: 0 });
-    this.#nextSeq += batch.events;
-  }
-
-  /** Events that cannot be sent keep their numbers, so that they show as a gap. */
-  skip(events: number): void {
-    this.#nextSeq += events;
-  }
-
-  get bytes(): number {
-    const waiting = this.#waiting.reduce((sum, batch) => sum + batch.payload.length - batch.numberedBytes, 0);
-    return waiting + this.bytesUnacked;
-  }
-  get bytesUnacked(): number {
-    return this.#frames.reduce((sum, { bytes }) => sum + bytes.length, 0);
-  }
-  get framesUnacked(): number {
-    return this.#frames.length;
-  }
-  get isEmpty(): boolean {
-    return this.#frames.length + this.#waiting.length === 0;
-  }
-  /** Up to which frame all were acked; 0 when none was. */
-  get ackedFrame(): number {
-    return this.#ackedFrame;
-  }
-  /** For BYE. */
-  get last(): { frame: number; event: number } {
-    return { frame: this.#nextFrame - 1, event: this.#nextSeq - 1 };
-  }
-
-  /**
-   * A connection was welcomed: everything after `lastFrame` goes out again.
-   * @returns false when the collector does not know what it acked before, or knows more than was sent: these numbers
-   * are of no use any more
-   */
-  welcome(lastFrame: number): boolean {
-    if (lastFrame < this.#ackedFrame || lastFrame >= this.#nextFrame) return false;
-    this.ack(lastFrame);
-    this.#sentFrame = this.#postedFrame = lastFrame;
-    this.#credit = DEFAULT_CREDIT;
-    return true;
-  }
-
-  /** What the connection carried and nobody acked counts as unsent. */
-  disconnected(): void {
-    this.#sentFrame = this.#ackedFrame;
-  }
-
-  setCredit(credit: Credit): void {
-    this.#credit = credit;
-  }
-
-  /** The collector wants nothing for now. */
-  get isHeld(): boolean {
-    return this.#credit.frames <= 0;
-  }
+  const bytesUnacked = (): number => sumOf(frames, ({ bytes }) => bytes.length);
+  const bytesHeld = (): number =>
+    sumOf(waiting, ({ payload, numberedBytes }) => payload.length - numberedBytes) + bytesUnacked();
+  const carriedFrame = (): number => Math.max(sentFrame, postedFrame);
 
   /** Cumulative. A number that was never given is ignored. */
-  ack(frame: number): void {
-    if (frame >= this.#nextFrame) return;
-    this.#ackedFrame = Math.max(this.#ackedFrame, frame);
-    while (this.#frames[0] && this.#frames[0].frame <= frame)
-      this.eventsAcked = this.#frames.shift()!.lastSeq;
+  function ack(frame: number): void {
+    if (frame >= nextFrame) return;
+    ackedFrame = Math.max(ackedFrame, frame);
+    while (frames[0] && frames[0].frame <= frame) eventsAcked = frames.shift()!.lastSeq;
   }
 
-  /** The frame to send now; undefined when there is none or the window is full. */
-  next(clientMs: number): Uint8Array<ArrayBuffer> | undefined {
-    const inFlight = this.#frames.filter(({ frame }) => frame <= this.#sentFrame);
-    const frame =
-      this.#frames[inFlight.length] ?? this.#number(clientMs, inFlight.length < this.#credit.frames);
-    if (!frame || inFlight.length >= this.#credit.frames || this.#credit.bytes <= 0) return undefined;
-    const bytes = inFlight.reduce((sum, sent) => sum + sent.bytes.length, frame.bytes.length);
-    // One frame may always travel: a window narrower than a frame would be a standstill.
-    if (inFlight.length && bytes > this.#credit.bytes) return undefined;
-    this.#sentFrame = frame.frame;
-    return frame.bytes;
-  }
-
-  /**
-   * For one request: a run of frames that fits, each with 4 bytes for its length, from the first unacked one on. What
-   * does not fit keeps waiting, unnumbered.
-   *
-   * The last request of a page (`isFarewell`) is made once. When not all fits, it leaves out what the open connection
-   * or a farewell before carries anyway, and what is too large for it, so that the small that came after is not lost.
-   */
-  forPost(bytesMax: number, clientMs: number, isFarewell = false): Uint8Array<ArrayBuffer>[] {
-    const run: Uint8Array<ArrayBuffer>[] = [];
-    let left = bytesMax;
-    const fits = (bytes: number): boolean => bytes + 4 <= left;
-    const all = this.#frames.reduce((sum, { bytes }) => sum + 4 + bytes.length, 0);
-    const rest = this.#waiting.reduce((sum, batch) => sum + sizeOfRest(batch), 0);
-    let at = 0;
-    if (isFarewell && all + rest > bytesMax) {
-      const carried = Math.max(this.#sentFrame, this.#postedFrame);
-      while (
-        this.#frames[at] &&
-        (this.#frames[at]!.frame <= carried || !fits(this.#frames[at]!.bytes.length))
-      )
-        at++;
-    }
-    for (; ; at++) {
-      if (at === this.#frames.length && isFarewell && !this.#waiting[0]?.numberedBytes) {
-        const next = this.#waiting.findIndex((batch) => fits(sizeOfRest(batch)));
-        if (next > 0) this.#waiting.unshift(...this.#waiting.splice(next, 1));
-      }
-      const next = this.#waiting[0];
-      const frame =
-        this.#frames[at] ??
-        this.#number(clientMs, !!next && fits(Math.min(sizeOfRest(next), FRAME_BYTES_MAX)));
-      if (!frame || !fits(frame.bytes.length)) break;
-      run.push(frame.bytes);
-      left -= 4 + frame.bytes.length;
-      if (isFarewell) this.#postedFrame = Math.max(this.#postedFrame, frame.frame);
-    }
-    return run;
-  }
-
-  /** Whether all of it went out on the present connection, or by a farewell. */
-  get isSent(): boolean {
-    return this.#waiting.length === 0 && Math.max(this.#sentFrame, this.#postedFrame) === this.#nextFrame - 1;
-  }
-
-  /**
-   * Frees memory down to half the bound, so that it is not needed again at once: first incremental batches, oldest
-   * first, then full snapshots that a later one replaces. Numbered frames are never dropped.
-   * @returns what was dropped, if anything
-   */
-  trim(bytesMax: number): { events: number; bytes: number } | undefined {
-    if (this.bytes <= bytesMax) return undefined;
-    const excess = this.bytes - bytesMax / 2;
-    const dropped = planDrop(
-      this.#waiting.map((batch) => ({
-        bytes: batch.payload.length,
-        fullSnapshot: batch.fullSnapshot,
-        begun: batch.numberedBytes > 0,
-      })),
-      excess,
-    );
-    const lost = { events: 0, bytes: 0 };
-    this.#waiting = this.#waiting.filter((batch, index) => {
-      if (!dropped.has(index)) return true;
-      lost.events += batch.events;
-      lost.bytes += batch.payload.length;
-      return false;
-    });
-    return lost.events ? lost : undefined;
-  }
-
-  /** Takes away what was never sent, for another instance to send. What was sent may be stored, and stays. */
-  carry(): Batch[] {
-    const carried = this.#waiting.filter((batch) => batch.numberedBytes === 0);
-    this.#waiting = [];
-    return carried;
-  }
-
-  #number(clientMs: number, allowed: boolean): NumberedFrame | undefined {
-    const batch = this.#waiting[0];
+  function number(clientMs: number, allowed: boolean): NumberedFrame | undefined {
+    const batch = waiting[0];
     if (!batch || !allowed) return undefined;
-    const from = batch.numberedBytes;
-    const to = Math.min(from + PAYLOAD_BYTES_MAX, batch.payload.length);
-    const more = to < batch.payload.length;
+    const { firstSeq, payload, numberedBytes: from } = batch;
+    const to = Math.min(from + PAYLOAD_BYTES_MAX, payload.length);
+    const more = to < payload.length;
     const flags =
       (batch.gzip ? FrameFlag.gzip : 0) |
       (batch.fullSnapshot ? FrameFlag.fullSnapshot : 0) |
       (more ? FrameFlag.more : 0) |
       (batch.final ? FrameFlag.final : 0);
-    const frame = this.#nextFrame++;
-    const { firstSeq } = batch;
+    const frame = nextFrame++;
     const header = { type: FrameType.batch, flags, frame, firstSeq, clientMs };
     const numbered = {
       frame,
-      bytes: encodeFrame(header, batch.payload.subarray(from, to)),
+      bytes: encodeFrame(header, payload.subarray(from, to)),
       lastSeq: more ? firstSeq - 1 : firstSeq + batch.events - 1,
     };
-    this.#frames.push(numbered);
+    frames.push(numbered);
     batch.numberedBytes = to;
-    if (!more) this.#waiting.shift();
+    if (!more) waiting.shift();
     return numbered;
   }
+
+  return {
+    get eventsAcked() {
+      return eventsAcked;
+    },
+    get bytes() {
+      return bytesHeld();
+    },
+    get bytesUnacked() {
+      return bytesUnacked();
+    },
+    get framesUnacked() {
+      return frames.length;
+    },
+    get isEmpty() {
+      return frames.length + waiting.length === 0;
+    },
+    /** Up to which frame all were acked; 0 when none was. */
+    get ackedFrame() {
+      return ackedFrame;
+    },
+    /** For BYE. */
+    get last() {
+      return { frame: nextFrame - 1, event: nextSeq - 1 };
+    },
+    /** The collector wants nothing for now. */
+    get isHeld() {
+      return credit.frames <= 0;
+    },
+    /** Whether all of it went out on the present connection, or by a farewell. */
+    get isSent() {
+      return waiting.length === 0 && carriedFrame() === nextFrame - 1;
+    },
+
+    enqueue(batch: Batch): void {
+      waiting.push({ ...batch, firstSeq: nextSeq, numberedBytes: 0 });
+      nextSeq += batch.events;
+    },
+
+    /** Events that cannot be sent keep their numbers, so that they show as a gap. */
+    skip(events: number): void {
+      nextSeq += events;
+    },
+
+    /**
+     * A connection was welcomed: everything after `lastFrame` goes out again.
+     * @returns false when the collector does not know what it acked before, or knows more than was sent: these numbers
+     * are of no use any more
+     */
+    welcome(lastFrame: number): boolean {
+      if (lastFrame < ackedFrame || lastFrame >= nextFrame) return false;
+      ack(lastFrame);
+      sentFrame = postedFrame = lastFrame;
+      credit = DEFAULT_CREDIT;
+      return true;
+    },
+
+    /** What the connection carried and nobody acked counts as unsent. */
+    disconnected(): void {
+      sentFrame = ackedFrame;
+    },
+
+    setCredit(given: Credit): void {
+      credit = given;
+    },
+
+    ack,
+
+    /** The frame to send now; undefined when there is none or the window is full. */
+    next(clientMs: number): Uint8Array<ArrayBuffer> | undefined {
+      const inFlight = frames.filter(({ frame }) => frame <= sentFrame);
+      const { length } = inFlight;
+      const frame = frames[length] ?? number(clientMs, length < credit.frames);
+      if (!frame || length >= credit.frames || credit.bytes <= 0) return undefined;
+      const bytes = sumOf(inFlight, (sent) => sent.bytes.length) + frame.bytes.length;
+      // One frame may always travel: a window narrower than a frame would be a standstill.
+      if (length && bytes > credit.bytes) return undefined;
+      sentFrame = frame.frame;
+      return frame.bytes;
+    },
+
+    /**
+     * For one request: a run of frames that fits, each with 4 bytes for its length, from the first unacked one on. What
+     * does not fit keeps waiting, unnumbered.
+     *
+     * The last request of a page (`isFarewell`) is made once. When not all fits, it leaves out what the open connection
+     * or a farewell before carries anyway, and what is too large for it, so that the small that came after is not lost.
+     */
+    forPost(bytesMax: number, clientMs: number, isFarewell = false): Uint8Array<ArrayBuffer>[] {
+      const run: Uint8Array<ArrayBuffer>[] = [];
+      let left = bytesMax;
+      const fits = (bytes: number): boolean => bytes + 4 <= left;
+      const all = sumOf(frames, ({ bytes }) => 4 + bytes.length) + sumOf(waiting, sizeOfRest);
+      let at = 0;
+      if (isFarewell && all > bytesMax) {
+        const carried = carriedFrame();
+        while (frames[at] && (frames[at]!.frame <= carried || !fits(frames[at]!.bytes.length))) at++;
+      }
+      for (; ; at++) {
+        if (at === frames.length && isFarewell && !waiting[0]?.numberedBytes) {
+          const next = waiting.findIndex((batch) => fits(sizeOfRest(batch)));
+          if (next > 0) waiting.unshift(...waiting.splice(next, 1));
+        }
+        const next = waiting[0];
+        const frame =
+          frames[at] ?? number(clientMs, !!next && fits(Math.min(sizeOfRest(next), FRAME_BYTES_MAX)));
+        if (!frame || !fits(frame.bytes.length)) break;
+        run.push(frame.bytes);
+        left -= 4 + frame.bytes.length;
+        if (isFarewell) postedFrame = Math.max(postedFrame, frame.frame);
+      }
+      return run;
+    },
+
+    /**
+     * Frees memory down to half the bound, so that it is not needed again at once: first incremental batches, oldest
+     * first, then full snapshots that a later one replaces. Numbered frames are never dropped.
+     * @returns what was dropped, if anything
+     */
+    trim(bytesMax: number): { events: number; bytes: number } | undefined {
+      const bytes = bytesHeld();
+      if (bytes <= bytesMax) return undefined;
+      const dropped = planDrop(waiting, bytes - bytesMax / 2);
+      waiting = waiting.filter((batch) => !dropped.has(batch));
+      return dropped.size
+        ? {
+            events: sumOf([...dropped], ({ events }) => events),
+            bytes: sumOf([...dropped], ({ payload }) => payload.length),
+          }
+        : undefined;
+    },
+
+    /** Takes away what was never sent, for another instance to send. What was sent may be stored, and stays. */
+    carry(): Batch[] {
+      const carried = waiting.filter(({ numberedBytes }) => !numberedBytes);
+      waiting = [];
+      return carried;
+    },
+  };
 }
+
+const sumOf = <T>(list: readonly T[], of: (one: T) => number): number =>
+  list.reduce((sum, one) => sum + of(one), 0);
 
 /** As one frame, when that is enough. */
 const sizeOfRest = ({ payload, numberedBytes }: WaitingBatch): number =>
   HEADER_BYTES + payload.length - numberedBytes;
 
 /** Which of the waiting batches to drop to free `excess` bytes. Pure. */
-export function planDrop(
-  waiting: { bytes: number; fullSnapshot: boolean; begun: boolean }[],
+export function planDrop<B extends Pick<WaitingBatch, 'payload' | 'fullSnapshot' | 'numberedBytes'>>(
+  waiting: readonly B[],
   excess: number,
-): Set<number> {
-  const dropped = new Set<number>();
-  const newestSnapshot = waiting.map((batch) => batch.fullSnapshot).lastIndexOf(true);
+): Set<B> {
+  const dropped = new Set<B>();
+  const newestSnapshot = waiting.filter(({ fullSnapshot }) => fullSnapshot).at(-1);
   for (const snapshots of [false, true])
-    waiting.forEach((batch, index) => {
-      if (excess <= 0 || batch.begun || batch.fullSnapshot !== snapshots || index === newestSnapshot) return;
-      dropped.add(index);
-      excess -= batch.bytes;
-    });
+    for (const batch of waiting) {
+      const { fullSnapshot, numberedBytes, payload } = batch;
+      if (excess <= 0 || numberedBytes || fullSnapshot !== snapshots || batch === newestSnapshot) continue;
+      dropped.add(batch);
+      excess -= payload.length;
+    }
   return dropped;
 }

@@ -7,8 +7,8 @@ const RETRY_AFTER_MAX_MS = 10 * 60_000;
 // Before anyone, ourselves too, watches the page's requests.
 export const pageFetch = globalThis.fetch?.bind(globalThis);
 
-export class PostError extends Error {
-  retryAfterMs: number | undefined;
+export interface PostError extends Error {
+  retryAfterMs?: number;
 }
 
 /**
@@ -32,7 +32,6 @@ export async function postFrames(url: string, frames: Uint8Array[], keepalive = 
   } catch {
     // Not from a collector.
   }
-  const error = new PostError(`status ${response.status}`);
-  error.retryAfterMs = Math.min(RETRY_AFTER_MAX_MS, 1000 * Number(response.headers.get('retry-after')) || 0);
-  throw error;
+  const retryAfterMs = Math.min(RETRY_AFTER_MAX_MS, 1000 * Number(response.headers.get('retry-after')) || 0);
+  throw Object.assign(new Error(`status ${response.status}`), { retryAfterMs }) satisfies PostError;
 }

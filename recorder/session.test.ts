@@ -1,6 +1,6 @@
 import { afterEach, expect, test, vi } from 'vitest';
 import { SESSION_IDLE_MS, SESSION_MAX_MS } from './protocol.ts';
-import { isSessionOver, SessionKeeper } from './session.ts';
+import { isSessionOver, keepSession } from './session.ts';
 
 afterEach(() => void vi.unstubAllGlobals());
 
@@ -25,23 +25,23 @@ test('a session is over after idle time, after its whole time, or when the clock
 
 test('the next page of the tab goes on with the session, one of another key does not', () => {
   storage();
-  const first = new SessionKeeper('wk_a', 0);
+  const first = keepSession('wk_a', 0);
   expect(first.token).toBeUndefined();
   first.welcome('token', 1000, true);
   first.hold(false);
-  const second = new SessionKeeper('wk_a', 2000);
+  const second = keepSession('wk_a', 2000);
   expect([second.token, second.isPost]).toEqual(['token', true]);
   second.hold(false);
-  expect(new SessionKeeper('wk_b', 2000).token).toBeUndefined();
-  expect(new SessionKeeper('wk_a', 2001 + SESSION_IDLE_MS).token).toBeUndefined();
-  expect(new SessionKeeper('wk_a', 2000).token).toBeUndefined();
+  expect(keepSession('wk_b', 2000).token).toBeUndefined();
+  expect(keepSession('wk_a', 2001 + SESSION_IDLE_MS).token).toBeUndefined();
+  expect(keepSession('wk_a', 2000).token).toBeUndefined();
 });
 
 test('a session that another page still holds is left to it, also after a renewed token', () => {
   storage();
-  const original = new SessionKeeper('wk_a', 0);
+  const original = keepSession('wk_a', 0);
   original.welcome('token', 1000);
-  const copy = new SessionKeeper('wk_a', 2000);
+  const copy = keepSession('wk_a', 2000);
   expect(copy.token).toBeUndefined();
   expect(original.token).toBe('token');
 });
@@ -50,8 +50,8 @@ test('whether a session is recorded is drawn once, holds over reloads, and anew 
   storage();
   const draws = [0.4, 0.6, 0.2];
   vi.spyOn(Math, 'random').mockImplementation(() => draws.shift()!);
-  const reload = (nowMs: number): SessionKeeper => {
-    const keeper = new SessionKeeper('wk_a', nowMs);
+  const reload = (nowMs: number): ReturnType<typeof keepSession> => {
+    const keeper = keepSession('wk_a', nowMs);
     keeper.hold(false);
     return keeper;
   };
@@ -72,7 +72,7 @@ test('whether a session is recorded is drawn once, holds over reloads, and anew 
 
 test('activity keeps a session alive, a renewed token does not lengthen it', () => {
   storage();
-  const keeper = new SessionKeeper('wk_a', 0);
+  const keeper = keepSession('wk_a', 0);
   keeper.welcome('one', 0);
   let nowMs = 0;
   while (nowMs + SESSION_IDLE_MS <= SESSION_MAX_MS) {
@@ -84,17 +84,17 @@ test('activity keeps a session alive, a renewed token does not lengthen it', () 
 });
 
 test('storage that is missing, forbidden, or holds nonsense is as good as empty', () => {
-  expect(new SessionKeeper('wk_a', 0).token).toBeUndefined();
+  expect(keepSession('wk_a', 0).token).toBeUndefined();
   storage().set('mutoscope.wk_a', '{"token":7}');
-  expect(new SessionKeeper('wk_a', 0).token).toBeUndefined();
+  expect(keepSession('wk_a', 0).token).toBeUndefined();
   storage().set('mutoscope.wk_a', 'nonsense');
-  expect(new SessionKeeper('wk_a', 0).token).toBeUndefined();
+  expect(keepSession('wk_a', 0).token).toBeUndefined();
   vi.stubGlobal('sessionStorage', {
     getItem: () => {
       throw new Error('forbidden');
     },
   });
-  const keeper = new SessionKeeper('wk_a', 0);
+  const keeper = keepSession('wk_a', 0);
   keeper.welcome('token', 0);
   expect(keeper.token).toBe('token');
 });

@@ -24,89 +24,82 @@ export function isSessionOver(
   return idleMs > SESSION_IDLE_MS || ageMs > SESSION_MAX_MS || ageMs < 0;
 }
 
+/** So much of its last activity a tab that crashes may lose; half an hour of rest ends a session. */
+const KEEP_INTERVAL_MS = 5000;
+
 /**
  * The tab's session: kept over reloads in sessionStorage, or in memory alone where the page may not use it.
  *
  * A duplicated tab begins with a copy of the storage. A page gives its session back when it goes, so one that is found
  * held belongs to the tab that this one was made from (or to a page that crashed), and a new one is begun.
  */
-/** So much of its last activity a tab that crashes may lose; half an hour of rest ends a session. */
-const KEEP_INTERVAL_MS = 5000;
-
-export class SessionKeeper {
-  #savedMs = 0;
-  readonly #name: string;
-  #held: StoredSession;
-
-  constructor(key: string, nowMs: number) {
-    this.#name = nameOf(key);
-    this.#held = begin(nowMs);
+export function keepSession(key: string, nowMs: number) {
+  const name = nameOf(key);
+  let held = begin(nowMs);
+  let savedMs = 0;
+  function save(change: Partial<StoredSession> = {}): void {
+    Object.assign(held, change);
+    savedMs = held.activeMs;
     try {
-      const stored = readStored(JSON.parse(sessionStorage.getItem(this.#name) ?? 'null'));
-      if (stored && !stored.live && !isSessionOver(stored, nowMs))
-        this.#held = { ...stored, activeMs: nowMs };
-    } catch {
-      // No storage, or another's value in it.
-    }
-    this.hold(true);
-  }
-
-  get token(): string | undefined {
-    return this.#held.token;
-  }
-  get draw(): number {
-    return this.#held.draw;
-  }
-  get isPost(): boolean {
-    return !!this.#held.post;
-  }
-
-  /** Whether it is recorded at this rate. What was once welcomed is recorded to its end; what is refused never. */
-  sample(rate: number): boolean {
-    if (this.#held.token !== undefined || this.#held.draw < rate) return true;
-    this.#held.draw = 1;
-    this.save();
-    return false;
-  }
-
-  /** Takes the token of a WELCOME, which may renew the one held. */
-  welcome(token: string, nowMs: number, isPost = false): void {
-    Object.assign(this.#held, { token, activeMs: nowMs, post: isPost });
-    this.save();
-  }
-
-  /** @returns false when the session is over: this activity belongs to a new one */
-  touch(nowMs: number): boolean {
-    if (this.#held.token !== undefined && isSessionOver(this.#held, nowMs)) return false;
-    this.#held.activeMs = nowMs;
-    return true;
-  }
-
-  /** The page has it from now on, or gives it back for the next page of the tab. */
-  hold(live: boolean): void {
-    this.#held.live = live;
-    this.save();
-  }
-
-  /** While it goes on: each write waits for the disk's process. */
-  keep(): void {
-    if (this.#held.activeMs - this.#savedMs >= KEEP_INTERVAL_MS) this.save();
-  }
-
-  save(): void {
-    this.#savedMs = this.#held.activeMs;
-    try {
-      sessionStorage.setItem(this.#name, JSON.stringify(this.#held));
+      sessionStorage.setItem(name, JSON.stringify(held));
     } catch {
       // Full or forbidden: the session then ends with the page.
     }
   }
-
-  /** Begins another. */
-  forget(nowMs: number): void {
-    this.#held = { ...begin(nowMs), live: this.#held.live };
-    this.save();
+  try {
+    const stored = readStored(JSON.parse(sessionStorage.getItem(name) ?? 'null'));
+    if (stored && !stored.live && !isSessionOver(stored, nowMs)) held = { ...stored, activeMs: nowMs };
+  } catch {
+    // No storage, or another's value in it.
   }
+  save({ live: true });
+
+  return {
+    get token() {
+      return held.token;
+    },
+    get draw() {
+      return held.draw;
+    },
+    get isPost() {
+      return !!held.post;
+    },
+
+    /** Whether it is recorded at this rate. What was once welcomed is recorded to its end; what is refused never. */
+    sample(rate: number): boolean {
+      if (held.token !== undefined || held.draw < rate) return true;
+      save({ draw: 1 });
+      return false;
+    },
+
+    /** Takes the token of a WELCOME, which may renew the one held. */
+    welcome(token: string, nowMs: number, isPost = false): void {
+      save({ token, activeMs: nowMs, post: isPost });
+    },
+
+    /** @returns false when the session is over: this activity belongs to a new one */
+    touch(nowMs: number): boolean {
+      if (held.token !== undefined && isSessionOver(held, nowMs)) return false;
+      held.activeMs = nowMs;
+      return true;
+    },
+
+    /** The page has it from now on, or gives it back for the next page of the tab. */
+    hold(live: boolean): void {
+      save({ live });
+    },
+
+    /** While it goes on: each write waits for the disk's process. */
+    keep(): void {
+      if (held.activeMs - savedMs >= KEEP_INTERVAL_MS) save();
+    },
+
+    /** Begins another. */
+    forget(nowMs: number): void {
+      held = { ...begin(nowMs), live: held.live };
+      save();
+    },
+  };
 }
 
 const nameOf = (key: string): string => `mutoscope.${key}`;
