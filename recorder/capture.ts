@@ -1,10 +1,13 @@
 import { createAdoptedSheets } from './adopted-sheets.ts';
 import type { RecordedEvent } from './batcher.ts';
 import { sheetText } from './css-text.ts';
+import { createGuard } from './guard.ts';
+import { onceIdle } from './idle.ts';
 import { isBlocked } from './masking.ts';
 import { shadowOf } from './native.ts';
 import { forgetAll, idOf } from './node-ids.ts';
-import { observeDocument, observeScroll, scrollOf, type Scene } from './observers.ts';
+import { observers, observeScroll, scrollOf, type Scene } from './observers.ts';
+import { stopAll, type Stop } from './on.ts';
 import { patch } from './patch.ts';
 import { EventType, IncrementalSource } from './protocol.ts';
 import { createRecordedTree } from './recorded-tree.ts';
@@ -15,9 +18,9 @@ import { observeAdopted } from './style-observers.ts';
 
 /** What the rest of the recorder needs of the page's recording. */
 export interface Capture {
-  /** -1: the node is not part of the recording. */
-  idOf(node: Node): number;
   takeFullSnapshot(): void;
+  /** Observes each document also by this, those that are there and those that come. */
+  observe(by: (typeof observers)[0]): void;
   /** Resolves once all that is on the page has been told. */
   told(): Promise<void>;
   /** Tells at once, for at most so long, what of the page is not told yet; the page may be gone afterwards. */
@@ -34,6 +37,8 @@ const IDLE_TIMEOUT_MS = 1000;
 const TOLD_POLL_MS = 10;
 /** A frame or a style sheet that has not loaded by then is told as it is. */
 const LOAD_MS_MAX = 5000;
+/** XPath's, of results. */
+const NUMBER_TYPE = 1;
 const SHADOWS_CHECKED = 256;
 const NO_CHANGE = { adds: [], removes: [], texts: [], attributes: [] };
 
@@ -46,20 +51,13 @@ export function startCapture(
   let isRecording = true;
   let isStarted = false;
   /** By frame; the page's own under its window. Documents that are gone must not be held. */
-  const documents = new Map<Element | Window, { doc: Document; stop: () => void }>();
+  const documents = new Map<Element | Window, { doc: Document; stops: Stop[] }>();
+  const observing = [...observers, watchAttachShadow];
   /** Each full snapshot begins shadow roots anew. Those that are gone must not be held. */
-  let shadows = new WeakMap<Node, (() => void)[]>();
+  let shadows = new WeakMap<Node, Stop[]>();
   let shadowRefs: WeakRef<ShadowRoot>[] = [];
 
-  const guard: Scene['guard'] =
-    (run) =>
-    (...args) => {
-      try {
-        run(...args);
-      } catch (error) {
-        onError(error);
-      }
-    };
+  const guard = createGuard(onError);
   const send = guard((type: number, data: unknown): void => {
     if (isRecording) emit({ type, data, timestamp: Date.now() });
   });
@@ -98,14 +96,13 @@ export function startCapture(
   /** Once, for a checkout tells frames again. */
   function observe(doc: Document, owner: Element | Window): void {
     if (documents.get(owner)?.doc === doc || !doc.defaultView) return;
-    for (const [other, { stop }] of documents)
+    for (const [other, { stops }] of documents)
       if (other === owner || (other as Element).isConnected === false) {
-        guard(stop)();
+        stopAll(stops, guard);
         documents.delete(other);
       }
     tree.observe(doc);
-    const stops = [observeDocument(doc, scene), watchAttachShadow(doc.defaultView as typeof window)];
-    documents.set(owner, { doc, stop: () => stops.forEach((stop) => guard(stop)()) });
+    documents.set(owner, { doc, stops: observing.map((observe) => observe(doc, scene)) });
   }
   function watchShadow(root: ShadowRoot): void {
     if (shadows.has(root)) return;
@@ -121,7 +118,8 @@ export function startCapture(
       }),
     );
   }
-  function watchAttachShadow({ Element: { prototype } }: Window & typeof globalThis): () => void {
+  function watchAttachShadow({ defaultView }: Document): Stop {
+    const { prototype } = (defaultView as typeof window).Element;
     const watch = guard((host: Element, root: ShadowRoot) => {
       if (shadowOf(host) && host.isConnected) watchShadow(root);
     });
@@ -134,7 +132,7 @@ export function startCapture(
   function forgetShadows(): void {
     for (const ref of shadowRefs) {
       const root = ref.deref();
-      for (const stop of (root && shadows.get(root)) ?? []) guard(stop)();
+      stopAll((root && shadows.get(root)) ?? [], guard);
     }
     shadowRefs = [];
     shadows = new WeakMap();
@@ -156,25 +154,24 @@ export function startCapture(
 
   forgetAll();
   const stopScrollers = observeScrollers();
-  const stopStates = observeStates(idOf, (attributes) => mutate({ attributes }));
+  const stopStates = observeStates((attributes) => mutate({ attributes }));
   let isWaiting = true;
-  const whenIdle = (run: () => void): void =>
-    typeof requestIdleCallback === 'function'
-      ? void requestIdleCallback(run, { timeout: IDLE_TIMEOUT_MS })
-      : void setTimeout(run, 50);
   const begin = (): void =>
-    whenIdle(() => {
+    onceIdle(() => {
       isWaiting = false;
       if (isRecording) takeSnapshot();
-    });
+    }, IDLE_TIMEOUT_MS);
   if (document.readyState === 'loading') document.addEventListener('DOMContentLoaded', begin, { once: true });
   else begin();
 
   return {
-    idOf,
     takeFullSnapshot: () => {
       // The first snapshot is still to come.
       if (isRecording && !isWaiting) takeSnapshot();
+    },
+    observe: (by) => {
+      observing.push(by);
+      for (const { doc, stops } of documents.values()) stops.push(by(doc, scene));
     },
     told: async () => {
       while (isRecording && (isWaiting || tree.isPending()))
@@ -190,14 +187,14 @@ export function startCapture(
       stopScrollers();
       tree.disconnect();
       forgetShadows();
-      for (const { stop } of documents.values()) guard(stop)();
+      for (const { stops } of documents.values()) stopAll(stops, guard);
     },
   };
 }
 
 /** Elements and texts of the document, its frames and shadow roots not counted. */
 function countNodes(): number {
-  return document.evaluate('count(//node())', document, null, XPathResult.NUMBER_TYPE).numberValue;
+  return document.evaluate('count(//node())', document, null, NUMBER_TYPE).numberValue;
 }
 
 function onceLoaded(element: Element, listener: () => void): void {

@@ -95,10 +95,10 @@ export function observeClicks(sink: ClickSink, guard: Guard, early: EarlyEvent[]
   const handle = guard((event: Event, of: EventTarget, ms: number) => {
     target = targetOf(of);
     atMs = ms;
-    handlers[event.type as 'click']!(event as PointerEvent);
+    handlers[event.type as 'click']?.(event as PointerEvent);
   });
   isEarly = true;
-  for (const event of early) handle(...event);
+  for (const [event, of, ms] of early) handle(event, of, ms);
   isEarly = false;
   const listener = (event: Event): void => handle(event, event.composedPath()[0]!, Date.now());
   const stopping = new AbortController();

@@ -7,21 +7,22 @@ import { createGuard } from './guard.ts';
 import type { Held, Hold } from './hold.ts';
 import { recordedProps, setMasking } from './masking.ts';
 import type { Meaning } from './meaning.ts';
-import { navigationNow, observeNavigation, type NavigationObserver } from './navigation.ts';
+import { on, stopAll } from './on.ts';
+import { idOf } from './node-ids.ts';
 import { withDefaults, type RecorderOptions, type RecordOptions } from './options.ts';
 import type { Batch } from './outbox.ts';
 import { EventType, type CustomPayloads, type CustomTag, type RecorderHealth } from './protocol.ts';
 import { RECORDER } from './recorder-version.ts';
 import { forgetTyped, scrubPersonal, scrubUrl } from './scrub.ts';
 import { keepSession, randomId } from './session.ts';
-import { environmentNow, observeErrors, observePageLife } from './signals.ts';
+import { environmentNow, navigationNow } from './signals.ts';
 import { createTransport, type Transport } from './transport.ts';
 import { startCapture, type Capture } from './capture.ts';
 
 export { optionsOf, type RecordOptions } from './options.ts';
 
 /** One `track` call's JSON; a larger one is refused, for it would crowd out the session. */
-export const TRACK_CHARS_MAX = 8 * 1024;
+const TRACK_CHARS_MAX = 8 * 1024;
 
 type Page = CustomPayloads['navigation'];
 
@@ -58,6 +59,8 @@ const BY_ITSELF = /^(nav|env|web|net|rec|con|can|ass|gap)/;
 /** How long a stopped recorder tries to bring home what is left. */
 const STOP_TIMEOUT_MS = 5000;
 
+const isVisible = (): boolean => document.visibilityState === 'visible';
+
 /** A frame that runs in another origin's page waits so long for that page to take its events. */
 const FRAME_WAIT_MS = 2000;
 
@@ -74,8 +77,9 @@ function start(options: RecorderOptions, visitor?: string): Recording {
   let capture: Capture | undefined;
   let extras: Required<Extra> | undefined;
   let diverted: ((event: RecordedEvent) => void) | undefined;
-  let navigation: NavigationObserver | undefined;
   let meaning: Meaning | undefined;
+  /** Settled once `meaning` is there, or will never be; until then what it is to tell of is kept. */
+  let meaningHere: Promise<unknown> | undefined;
   let failures = 0;
   let isStopped = false;
   let isSnapshotDue = false;
@@ -155,7 +159,7 @@ function start(options: RecorderOptions, visitor?: string): Recording {
   }
   function custom<T extends CustomTag>(tag: T, payload: CustomPayloads[T], timestamp = Date.now()): void {
     // What a visitor does after a navigation happened on the new page; what goes on by itself may wait for its title.
-    if (!BY_ITSELF.test(tag)) navigation?.flush();
+    if (!BY_ITSELF.test(tag)) meaning?.flush();
     emit({ type: EventType.custom, data: { tag, payload }, timestamp });
     if (tag === 'error' || tag === 'unhandledrejection') release();
   }
@@ -171,15 +175,24 @@ function start(options: RecorderOptions, visitor?: string): Recording {
         lastError,
         eventsRecorded: batcher.eventsRecorded,
         failures,
+        // Those who count them come later.
+        pageErrors: 0,
       };
     },
   ];
   /** One record out of all parts' fields. */
   const healthNow = (): RecorderHealth => Object.assign({}, ...parts.map((part) => part())) as RecorderHealth;
 
-  /** Starts what may come late, once its chunk is here. */
-  function late<M>(chunk: Promise<M>, start: (module: M) => () => void): void {
-    chunk.then(
+  function connect(): void {
+    if (!isHolding) instance.transport.connect();
+  }
+  /** Of the page's life. Not on the way down, so that vitals, which listen there, come to their end before. */
+  const onPage = (type: string, target: EventTarget, listener: (event: PageTransitionEvent) => void) =>
+    on(type, guard(listener), target, false);
+
+  /** Starts what may come late, once its chunk is here. Resolves when it runs, or never will. */
+  function late<M>(chunk: Promise<M>, start: (module: M) => () => void): Promise<unknown> {
+    return chunk.then(
       guard((module) => !isStopped && stops.push(start(module))),
       (error: unknown) => fail(`chunk_failed: ${String(error)}`),
     );
@@ -202,7 +215,7 @@ function start(options: RecorderOptions, visitor?: string): Recording {
     if (held?.page) announce(held.page, held.startMs);
     instance.batcher.close();
     for (const batch of held?.batches ?? []) instance.transport.send(batch);
-    instance.transport.connect();
+    connect();
   }
 
   /** `isVoid`: what was numbered cannot be sent any more, the rest goes to the new instance. */
@@ -218,7 +231,7 @@ function start(options: RecorderOptions, visitor?: string): Recording {
     announce();
     instance.batcher.close();
     for (const batch of carried) instance.transport.send(batch);
-    if (!isHolding) instance.transport.connect();
+    connect();
     snapshotSoon();
   }
 
@@ -243,7 +256,7 @@ function start(options: RecorderOptions, visitor?: string): Recording {
     isHolding = false;
     session.hold(false);
     capture?.stop();
-    for (const stop of stops.splice(0)) guard(stop)();
+    stopAll(stops, guard);
   }
   /** The collector wants nothing of us. */
   function end(code: string): void {
@@ -261,64 +274,50 @@ function start(options: RecorderOptions, visitor?: string): Recording {
     isStopped = false;
     if (!session.sample(options.sampleRate)) return end('not_sampled');
     if (isHolding)
-      import('./hold.ts')
-        .then(({ Hold }) => {
-          hold = new Hold(snapshotSoon);
+      import('./extras.ts')
+        .then((chunk) => {
+          hold = new chunk.Hold(snapshotSoon);
           for (const held of early.splice(0)) hold.add(...held);
         })
         .catch(() => isHolding && end('hold_failed'));
-    const clicks = keepEarly(guard);
-    stops.push(clicks.take);
+    const kept = keepEarly(guard);
+    stops.push(kept.take);
     announce();
     capture = startCapture(emit, fail, {
       nodesMax: options.nodesMax,
       onTruncated: (cut) => custom('truncated', cut),
     });
-    const { idOf } = capture;
-    const errors = observeErrors(
-      {
-        onError: (error) => custom('error', error),
-        onRejection: (rejection) => custom('unhandledrejection', rejection),
-      },
-      guard,
-    );
-    parts.push(() => ({ pageErrors: errors.count }));
-    navigation = observeNavigation((payload) => custom('navigation', payload), guard);
+    const { observe } = capture;
     stops.push(
-      () => navigation?.stop(),
-      errors.stop,
-      observePageLife(
-        {
-          onVisibility: (visible) => {
-            // A page that goes is hidden a moment later: that was told, but not what vitals come to in the end.
-            if (!visible && isGone) return farewell(true, false);
-            custom('visibility', { visible });
-            if (!visible) farewell(false, false);
-          },
-          onHide: (isKept) => {
-            if (document.visibilityState === 'visible') custom('visibility', { visible: false });
-            isGone = true;
-            farewell(true, !isKept);
-          },
-          onReturn: () => {
-            isGone = false;
-            session.hold(true);
-            if (!isHolding) instance.transport.connect();
-            snapshotSoon();
-          },
-          onOnline: () => isHolding || instance.transport.connect(),
-        },
-        guard,
-      ),
+      onPage('visibilitychange', document, () => {
+        // A page that goes is hidden a moment later: that was told, but not what vitals come to in the end.
+        if (!isVisible() && isGone) return farewell(true, false);
+        custom('visibility', { visible: isVisible() });
+        if (!isVisible()) farewell(false, false);
+      }),
+      onPage('pagehide', window, ({ persisted }) => {
+        if (isVisible()) custom('visibility', { visible: false });
+        isGone = true;
+        farewell(true, !persisted);
+      }),
+      // Back from the back-forward cache.
+      onPage('pageshow', window, ({ persisted }) => {
+        if (!persisted) return;
+        isGone = false;
+        session.hold(true);
+        connect();
+        snapshotSoon();
+      }),
+      onPage('online', window, connect),
     );
-    const context = { custom, idOf, guard, options, parts, healthNow, late };
-    late(
+    const context = { custom, idOf, observe, guard, options, parts, healthNow, late };
+    meaningHere = late(
       import('./meaning.ts'),
-      ({ observeMeaning }) => (meaning = observeMeaning(context, clicks.take())).stop,
+      ({ observeMeaning }) => (meaning = observeMeaning(context, kept)).stop,
     );
     const { canvasFps, fonts, crossOriginFrames, assets } = options;
     if (canvasFps || fonts || crossOriginFrames || assets)
-      late(
+      void late(
         import('./extras.ts'),
         ({ loadExtras }) =>
           (extras = loadExtras({
@@ -331,15 +330,13 @@ function start(options: RecorderOptions, visitor?: string): Recording {
             fail,
           })).stop,
       );
-    if (!isHolding)
-      if (crossOriginFrames && parent !== window)
-        // A frame first asks the page around it to take its events.
-        setTimeout(() => diverted || instance.transport.connect(), FRAME_WAIT_MS);
-      else instance.transport.connect();
+    // A frame first asks the page around it to take its events.
+    if (crossOriginFrames && parent !== window) setTimeout(() => diverted || connect(), FRAME_WAIT_MS);
+    else connect();
   })();
 
   function farewell(isEnd: boolean, isFinal: boolean): void {
-    navigation?.flush();
+    meaning?.flush();
     if (isEnd) capture?.finish(HIDE_MS_MAX);
     custom('recorder_health', healthNow());
     instance.batcher.close(isFinal);
@@ -350,7 +347,7 @@ function start(options: RecorderOptions, visitor?: string): Recording {
   return {
     stop: guard(() => {
       if (isStopped) return;
-      navigation?.flush();
+      meaning?.flush();
       custom('recorder_health', healthNow());
       reason = 'stopped';
       const { batcher, transport } = instance;
@@ -376,7 +373,8 @@ function start(options: RecorderOptions, visitor?: string): Recording {
     identify: guard((visitor: string) => custom('identify', { visitor: String(visitor) })),
     flush: async () => {
       await capture?.told();
-      navigation?.flush();
+      await meaningHere;
+      meaning?.flush();
       release();
       instance.batcher.close();
       // While it waits another instance may take over.

@@ -12,8 +12,10 @@ import {
 } from './protocol.ts';
 import { scrubUrl } from './scrub.ts';
 
+export { Hold } from './hold.ts';
+
 /** What a part that few pages need is given of the core. */
-export interface ExtraContext extends Omit<RecordingContext, 'parts' | 'healthNow' | 'late'> {
+export interface ExtraContext extends Omit<RecordingContext, 'parts' | 'healthNow' | 'late' | 'observe'> {
   /** Resolves once all that is on the page has been told, and so has its id. */
   told(): Promise<void>;
   emit(event: RecordedEvent): void;

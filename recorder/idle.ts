@@ -3,18 +3,22 @@ const IDLE_MIN_MS = 4;
 /** A page that is never idle is interrupted so often, for one step. */
 const IDLE_TIMEOUT_MS = 200;
 
-const request: (run: (deadline: Pick<IdleDeadline, 'timeRemaining'>) => void) => void =
+/** Runs it once the browser is idle, but not later than that; where nobody can tell, soon. */
+export const onceIdle: (
+  run: (deadline: Pick<IdleDeadline, 'timeRemaining'>) => void,
+  timeout: number,
+) => void =
   typeof requestIdleCallback === 'function'
-    ? (run) => requestIdleCallback(run, { timeout: IDLE_TIMEOUT_MS })
+    ? (run, timeout) => requestIdleCallback(run, { timeout })
     : (run) => setTimeout(run, 30, { timeRemaining: () => 0 });
 
 /** Runs `step` while the browser is idle, again and again until it returns false; then `done`. False where it is not idle, but was waited for. */
 export function whenIdle(step: (isIdle: boolean) => boolean, done: () => void): void {
-  request((deadline) => {
+  onceIdle((deadline) => {
     let more: boolean;
     do more = step(deadline.timeRemaining() > 0);
     while (more && deadline.timeRemaining() > IDLE_MIN_MS);
     if (more) whenIdle(step, done);
     else done();
-  });
+  }, IDLE_TIMEOUT_MS);
 }

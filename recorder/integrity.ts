@@ -26,6 +26,8 @@ export function fillLoader(
 }
 
 const CHUNK_IMPORT = /\bimport\((["'`])\.\/([\w.-]+\.js)\1\)/g;
+/** What Vite puts around it, for styles that our chunks do not have. */
+const WITH_STYLES = /\b[\w$]+\(\(\)=>(import\([^)]*\)),\[\]\)/g;
 /** As in `loader.ts`: a link whose hash is right comes before the import. Here for chunks; the path is the module's. */
 const CHECKED_IMPORT = `const $checked=(path,integrity)=>{const href=new URL(path,import.meta.url).href,link=document.createElement("link");return new Promise((resolve,reject)=>{if(!link.relList.supports(link.rel="modulepreload"))return resolve();link.integrity=integrity;link.crossOrigin="";link.href=href;link.onload=resolve;link.onerror=reject;document.head.append(link)}).finally(()=>link.remove()).then(()=>import(href))};`;
 
@@ -36,7 +38,7 @@ const CHECKED_IMPORT = `const $checked=(path,integrity)=>{const href=new URL(pat
  */
 export function checkImports(code: string, hashes: ReadonlyMap<string, string>): string {
   let isUsed = false;
-  const checked = code.replace(CHUNK_IMPORT, (text, _quote, name: string) => {
+  const checked = code.replace(WITH_STYLES, '$1').replace(CHUNK_IMPORT, (text, _quote, name: string) => {
     const hash = hashes.get(name);
     if (!hash) return text;
     isUsed = true;

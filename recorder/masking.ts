@@ -65,7 +65,8 @@ export const CONTROL =
 /** A function, for its text is to stand in one file. */
 export const controlAround = (element: Element): Element | null => element.closest(CONTROL);
 
-const marks = { mask: '', unmask: '', block: '', ignore: '', any: '' };
+/** Selectors, set before anything is read. */
+const marks = {} as Record<'mask' | 'unmask' | 'block' | 'ignore' | 'any', string>;
 let strict = false;
 /** Whether the site has marks of its own. */
 let hasSelectors = false;
@@ -106,7 +107,7 @@ export function rememberSecret(element: Element): void {
 export function isSecret(element: Element): boolean {
   if (secrets.has(element)) return true;
   const tag = element.localName;
-  if (tag !== 'input' && tag !== 'textarea' && tag !== 'select') return false;
+  if (!/^(input|textarea|select)$/.test(tag)) return false;
   const attribute = (name: string): string => element.getAttribute(name) ?? '';
   const secret = isSecretField({
     tag,

@@ -192,6 +192,33 @@ describe.skipIf(!chromium)('modes, in Chromium', () => {
     }
   });
 
+  test('on-error: an error before the chunk is here that tells of it lets go what was before it, too', async () => {
+    const collector = await bench.collector('<p>hello</p>', '', 'data-mode="on-error"');
+    collector.pages.set('/early', 'Nothing is recorded here.');
+    const page = await bench.page(collector, undefined, '/early');
+    let letPass = (): void => {};
+    const passes = new Promise<void>((resolve) => (letPass = resolve));
+    await page.route('**/meaning-*.js', async (route) => {
+      await passes;
+      await route.continue();
+    });
+    await page.goto(collector.url);
+    await page.waitForFunction(() => window.mutoscope?.status?.().state === 'holding');
+    await page.evaluate(() => {
+      window.mutoscope.track('before');
+      setTimeout(() => {
+        throw new Error('broken');
+      });
+    });
+    await page.waitForTimeout(100);
+    expect(collector.hellos).toEqual([]);
+    letPass();
+    await recording(page);
+    await flush(page);
+    expect(collector.custom('track')).toHaveLength(1);
+    expect(collector.custom('error')).toMatchObject([{ message: 'Uncaught Error: broken' }]);
+  });
+
   test('on-error: what is sent of an old page begins with where it was and a full snapshot', async () => {
     const collector = await bench.collector('<p>hello</p>', '', 'data-mode="on-error"');
     const page = await bench.page(collector);

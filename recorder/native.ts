@@ -1,40 +1,33 @@
-/** What we ask of the DOM, by prototype. */
-const ASKED = {
-  Node: ['nodeType', 'nodeName', 'parentNode', 'nextSibling', 'firstChild'],
-  Element: ['shadowRoot', 'getAttribute', 'getAttributeNames'],
-  MutationObserver: ['constructor'],
-};
-const found: Record<string, object> = {};
+type Asked = 'Node' | 'Element' | 'MutationObserver';
+type Owners = Pick<typeof globalThis, Asked>;
+let fresh: Owners | undefined;
 
-/**
- * A prototype as the browser made it, for pages and polyfills replace what is on theirs: then it is another window's.
- * In Safari an observer ends with the window that it is of: there the frame stays.
- */
-export function prototypeOf(name: keyof typeof ASKED): object {
-  const { prototype } = window[name];
-  const isNative = (member: string): boolean => {
-    const { get, value } = Object.getOwnPropertyDescriptor(prototype, member) ?? {};
-    return /\[native code/.test(String(get ?? value));
-  };
-  if (!found[name] && !('Zone' in window) && ASKED[name].every(isNative)) found[name] = prototype;
-  if (!found[name])
+/** Another window's, as the browser made them. In Safari an observer ends with the window that it is of: there the frame stays. */
+function freshOwners(): Owners {
+  if (!fresh)
     try {
       const frame = document.createElement('iframe');
       frame.style.display = 'none';
       frame.className = 'rr-block';
       document.body.append(frame);
-      found[name] = (frame.contentWindow as Window & typeof globalThis)[name].prototype;
+      const { Node, Element, MutationObserver } = frame.contentWindow as Window & typeof globalThis;
+      fresh = { Node, Element, MutationObserver };
       if (!/^(?!.*Chrome).*Safari/.test(navigator.userAgent)) frame.remove();
     } catch {
-      return prototype;
+      return window;
     }
-  return found[name]!;
+  return fresh;
 }
 
-/** A getter, or a method. */
-function nativeOf<F>(name: string, of: keyof typeof ASKED = 'Node'): F {
-  const { get, value } = Object.getOwnPropertyDescriptor(prototypeOf(of), name)!;
-  return (get ?? value) as F;
+/** A getter, a method or the constructor of a prototype as the browser made it, for pages and polyfills replace what is on theirs. */
+export function nativeOf<F>(name: string, of: Asked = 'Node'): F {
+  const memberOf = (owners: Owners): unknown => {
+    const { get, value } = Object.getOwnPropertyDescriptor(owners[of].prototype, name) ?? {};
+    return (get ?? value) as unknown;
+  };
+  const own = memberOf(window);
+  const isNative = !('Zone' in window) && /\[native code/.test(String(own));
+  return (isNative ? own : memberOf(freshOwners())) as F;
 }
 type Get<T> = (this: Node) => T;
 

@@ -1,25 +1,18 @@
+import type { EarlyEvent } from './early.ts';
 import type { Guard } from './guard.ts';
-import type { CustomPayloads } from './protocol.ts';
 import { recordedTitle } from './masking.ts';
+import type { CustomPayloads } from './protocol.ts';
 import { scrubUrl } from './scrub.ts';
 
 type Navigation = CustomPayloads['navigation'];
 
-export const navigationNow = (kind: Navigation['kind']): Navigation => ({
-  kind,
-  url: scrubUrl(location.href),
-  title: recordedTitle(),
-});
+type By = 'pushState' | 'replaceState' | 'popstate' | 'hashchange' | 'push' | 'replace' | 'traverse';
 
 /**
  * Which navigation it is that came by a call of History, by an event, or (`push`, `replace`, `traverse`) by the
  * Navigation API; undefined for none that has not been told. Pure.
  */
-export function kindOf(
-  by: 'pushState' | 'replaceState' | 'popstate' | 'hashchange' | 'push' | 'replace' | 'traverse',
-  from: string,
-  to: string,
-): Navigation['kind'] | undefined {
+export function kindOf(by: By, from: string, to: string): Navigation['kind'] | undefined {
   if (by === 'pushState') return 'push';
   // A hashchange may come after a further move, which has been told by then.
   if (from === to) return undefined;
@@ -27,6 +20,10 @@ export function kindOf(
   if (from.split('#', 1)[0] === to.split('#', 1)[0]) return 'hash';
   return by === 'push' || by === 'replace' ? by : 'pop';
 }
+
+/** What moved the page, by the Navigation API; undefined of other events. */
+const movedBy = ({ navigationType }: Event & { navigationType?: 'push' | 'replace' | 'traverse' }) =>
+  navigationType;
 
 /**
  * A router sets the title after the address, some tasks later where it renders in slices or waits for code: it is looked
@@ -44,14 +41,17 @@ export interface NavigationObserver {
 /**
  * Tells every change of address; the patched History behaves as before, and is put back at the end. Each navigation is
  * told once the title has changed or was looked for TITLE_LOOKS times, or when something else shall follow.
+ * @param early events of which some are navigations that came before, since the page had the address `from`
  */
 export function observeNavigation(
-  onNavigation: (navigation: Navigation) => void,
+  onNavigation: (navigation: Navigation, atMs?: number) => void,
   guard: Guard,
+  early: EarlyEvent[],
+  from: string,
 ): NavigationObserver {
   let isObserving = true;
-  let href = location.href;
-  let pending: Navigation[] = [];
+  let href = from;
+  let pending: (Navigation & { atMs?: number })[] = [];
   /** 0 until the task of the first move is over, for moves in one task share their title. */
   let looks = 0;
   let isCalled = false;
@@ -59,22 +59,28 @@ export function observeNavigation(
     const told = pending;
     pending = [];
     looks = 0;
-    for (const navigation of told) onNavigation({ ...navigation, title: recordedTitle() });
+    for (const { atMs, ...navigation } of told) onNavigation({ ...navigation, title: recordedTitle() }, atMs);
   });
   const settle = guard((first: Navigation) => {
     if (pending[0] !== first) return;
     if (recordedTitle() !== first.title || looks++ === TITLE_LOOKS) flush();
     else setTimeout(settle, TITLE_LOOK_MS, first);
   });
-  const changed = guard((by: Parameters<typeof kindOf>[0]) => {
+  const changed = guard((by: By, to: string = location.href, atMs?: number) => {
     if (!isObserving) return;
-    const kind = kindOf(by, href, location.href);
+    const kind = kindOf(by, href, to);
     if (!kind) return;
-    href = location.href;
+    href = to;
     if (looks) flush();
-    const navigation = navigationNow(kind);
+    const navigation = { kind, url: scrubUrl(to), title: recordedTitle(), atMs };
     if (pending.push(navigation) === 1) setTimeout(settle, 0, navigation);
   });
+  for (const [event, , atMs, to] of early) {
+    const by = movedBy(event);
+    if (by) changed(by, to, atMs);
+  }
+  // Where there is no Navigation API, nothing told of a call of History.
+  changed('push');
   const restorers = (['pushState', 'replaceState'] as const).map((name) => {
     const original = history[name];
     const patched: History['pushState'] = function (this: History, ...args) {
@@ -101,7 +107,7 @@ export function observeNavigation(
   // What goes by neither, such as `navigation.navigate()`.
   const { navigation: entries } = window as { navigation?: EventTarget };
   const onEntry = (event: Event): void => {
-    const by = (event as { navigationType?: 'push' | 'replace' | 'traverse' }).navigationType;
+    const by = movedBy(event);
     if (by && !isCalled) changed(by);
   };
   entries?.addEventListener('currententrychange', onEntry);

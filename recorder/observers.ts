@@ -1,5 +1,6 @@
 import { fieldValue, isBlocked, isIgnored, isScrollMasked } from './masking.ts';
 import { idOf } from './node-ids.ts';
+import { on, targetOf, type Stop } from './on.ts';
 import { IncrementalSource } from './protocol.ts';
 import { look } from './states.ts';
 import { observeRules } from './style-observers.ts';
@@ -19,22 +20,9 @@ export interface Scene {
   sheetIdOf(sheet: CSSStyleSheet): number;
   guard<A extends unknown[]>(f: (...args: A) => void): (...args: A) => void;
 }
-type Stop = () => void;
 
-const MOVE_INTERVAL_MS = 50;
-const MOVES_INTERVAL_MS = 500;
 const SCROLL_INTERVAL_MS = 100;
 const RESIZE_INTERVAL_MS = 200;
-const MEDIA_INTERVAL_MS = 500;
-
-/** Of the document of a window: the page's, or that of a frame. */
-export function observeDocument(doc: Document, scene: Scene): Stop {
-  const stops = [observeMoves, observePointer, observeScroll, observeResize, observeFields, observeMedia].map(
-    (observe) => observe(doc, scene),
-  );
-  stops.push(observeRules(doc, scene), observeSelection(doc, scene));
-  return () => stops.forEach((stop) => scene.guard(stop)());
-}
 
 /** Where a window is scrolled to. */
 export function scrollOf({ document, scrollX, scrollY }: Window): { left: number; top: number } {
@@ -42,20 +30,8 @@ export function scrollOf({ document, scrollX, scrollY }: Window): { left: number
   return { left, top };
 }
 
-/** Listens before the page does, and hinders no scrolling. */
-export function on(type: string, listener: (event: never) => void, target: EventTarget = document): Stop {
-  const options = { capture: true, passive: true };
-  target.addEventListener(type, listener as EventListener, options);
-  return () => target.removeEventListener(type, listener as EventListener, options);
-}
-
-const onAll = (types: string[], listener: (event: never) => void, target: EventTarget): Stop => {
-  const stops = types.map((type) => on(type, listener, target));
-  return () => stops.forEach((stop) => stop());
-};
-
 /** At once, and then at most once an interval; of what came in between the last call counts, at its end. */
-function throttle<A>(f: (arg: A) => void, intervalMs: number): (arg: A) => void {
+export function throttle<A>(f: (arg: A) => void, intervalMs: number): (arg: A) => void {
   let lastMs = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let latest: A;
@@ -72,82 +48,6 @@ function throttle<A>(f: (arg: A) => void, intervalMs: number): (arg: A) => void 
     if (waitMs <= 0 || waitMs > intervalMs) run();
     else timer ??= setTimeout(run, waitMs);
   };
-}
-
-/** The innermost, also inside open shadow roots. */
-const targetOf = (event: Event): EventTarget | null => event.composedPath()[0] ?? event.target;
-
-function observeMoves(doc: Document, { tell, guard }: Scene): Stop {
-  let moves: { x: number; y: number; target: EventTarget | null; atMs: number }[] = [];
-  const send = throttle(
-    guard((source: number) => {
-      const nowMs = Date.now();
-      // Now, for what has come under the mouse may not have had an id then.
-      const positions = moves.map(({ x, y, target, atMs }) => ({
-        x,
-        y,
-        id: idOf(target),
-        timeOffset: atMs - nowMs,
-      }));
-      moves = [];
-      tell(source, { positions });
-    }),
-    MOVES_INTERVAL_MS,
-  );
-  const onMove = throttle(
-    guard((event: MouseEvent & Partial<TouchEvent>) => {
-      const { clientX: x, clientY: y } = event.changedTouches?.[0] ?? event;
-      moves.push({ x, y, target: targetOf(event), atMs: Date.now() });
-      const { type } = event;
-      send(
-        type === 'drag'
-          ? IncrementalSource.drag
-          : type === 'touchmove'
-            ? IncrementalSource.touchMove
-            : IncrementalSource.mouseMove,
-      );
-    }),
-    MOVE_INTERVAL_MS,
-  );
-  // What is scrolled or built under a mouse at rest is hovered, and only mouseover tells.
-  return onAll(['mousemove', 'mouseover', 'touchmove', 'drag'], onMove, doc);
-}
-
-/** rrweb's numbers of interactions. */
-const INTERACTIONS: Record<string, number> = {
-  pointerup: 0,
-  pointerdown: 1,
-  click: 2,
-  contextmenu: 3,
-  dblclick: 4,
-  focus: 5,
-  blur: 6,
-  touchcancel: 10,
-};
-const MOUSE = 0;
-const TOUCH = 2;
-const POINTERS: Record<string, number> = { mouse: MOUSE, pen: 1, touch: TOUCH };
-
-function observePointer(doc: Document, { tell, guard }: Scene): Stop {
-  let lastPointer: number | undefined;
-  const onInteraction = guard((event: PointerEvent & Partial<TouchEvent>) => {
-    const target = targetOf(event) as Node;
-    if (isBlocked(target)) return;
-    let type = INTERACTIONS[event.type]!;
-    let pointerType = event.changedTouches ? TOUCH : POINTERS[event.pointerType];
-    // A finger's press and release have numbers of their own: 7 and 9.
-    if (pointerType === TOUCH && type < 2) type = 9 - 2 * type;
-    if (pointerType !== undefined) {
-      lastPointer = pointerType;
-      if (type > 6 || (type < 2 && pointerType === MOUSE)) pointerType = undefined;
-    } else if (type === 2) {
-      pointerType = lastPointer;
-      lastPointer = undefined;
-    }
-    const { clientX: x, clientY: y } = event.changedTouches?.[0] ?? event;
-    tell(IncrementalSource.mouseInteraction, { type, id: idOf(target), x, y, pointerType });
-  });
-  return onAll(Object.keys(INTERACTIONS), onInteraction, doc);
 }
 
 /** Of everything inside a document or shadow root. */
@@ -215,7 +115,7 @@ function observeFields(doc: Document, { tell, guard }: Scene): Stop {
   });
   const { HTMLInputElement: input, HTMLSelectElement: select } = win;
   const stops = [
-    onAll(['input', 'change'], (event: Event) => onChange(targetOf(event)), doc),
+    on('input change', (event: Event) => onChange(targetOf(event)), doc),
     on(
       'reset',
       guard(({ target }: Event) =>
@@ -250,38 +150,10 @@ function hookSetter(prototype: object, name: string, after: (self: EventTarget) 
   return () => void Object.defineProperty(prototype, name, original);
 }
 
-function observeMedia(doc: Document, { tell, guard }: Scene): Stop {
-  const stops = ['play', 'pause', 'seeked', 'volumechange', 'ratechange'].map((name, type) => {
-    const onMedia = guard((event: Event) => {
-      const target = targetOf(event) as HTMLMediaElement | null;
-      if (!target || isBlocked(target)) return;
-      const { currentTime, volume, muted, playbackRate, loop } = target;
-      const id = idOf(target);
-      tell(IncrementalSource.mediaInteraction, { type, id, currentTime, volume, muted, playbackRate, loop });
-    });
-    return on(name, throttle(onMedia, MEDIA_INTERVAL_MS), doc);
-  });
-  return () => stops.forEach((stop) => stop());
-}
-
-function observeSelection(doc: Document, { tell, guard }: Scene): Stop {
-  let wasCollapsed = true;
-  const onSelection = guard(() => {
-    const selection = doc.getSelection();
-    if (!selection || (wasCollapsed && selection.isCollapsed)) return;
-    wasCollapsed = selection.isCollapsed;
-    const ranges = [];
-    for (let index = 0; index < selection.rangeCount; index++) {
-      const { startContainer, startOffset, endContainer, endOffset } = selection.getRangeAt(index);
-      if (isBlocked(startContainer) || isBlocked(endContainer)) continue;
-      // Offsets into a masked text tell its length.
-      if (isScrollMasked(startContainer) || isScrollMasked(endContainer)) return;
-      const [start, end] = [idOf(startContainer), idOf(endContainer)];
-      if (start < 0 || end < 0) return;
-      ranges.push({ start, startOffset, end, endOffset });
-    }
-    tell(IncrementalSource.selection, { ranges });
-  });
-  onSelection();
-  return on('selectionchange', onSelection, doc);
-}
+/** Each observes the document of a window: the page's, or that of a frame. */
+export const observers: ((doc: Document, scene: Scene) => Stop)[] = [
+  observeScroll,
+  observeResize,
+  observeFields,
+  observeRules,
+];

@@ -2,7 +2,7 @@ import { withoutSplits } from './css-text.ts';
 import { whenIdle } from './idle.ts';
 import { coverOf, isBlocked, isScrollMasked, type Cover } from './masking.ts';
 import { IncrementalSource } from './protocol.ts';
-import { firstOf, nameOf, nextOf, parentOf, prototypeOf, shadowOf, typeOf } from './native.ts';
+import { firstOf, nameOf, nativeOf, nextOf, parentOf, shadowOf, typeOf } from './native.ts';
 import { createNodeChanges, type NodeChanges } from './node-changes.ts';
 import { forgetPlace, forgetPlaces, idOf, NOWHERE, placeOf } from './node-ids.ts';
 import { enter, newWalk, serialize, type SerializedNode, type Watches } from './serialize.ts';
@@ -59,6 +59,8 @@ const STEP_NODES_MIN = 128;
 /** Told at once however slow the machine is at the moment, so that small changes stay one event. */
 const NODES_MIN = 16;
 const REMOVES_MAX = 1000;
+/** The DOM's number of this position. */
+const FOLLOWING = 4;
 
 export function createRecordedTree(output: TreeOutput) {
   const open = new Map<Node, Node>();
@@ -215,7 +217,7 @@ export function createRecordedTree(output: TreeOutput) {
     if (
       placeOf(first) === place ||
       start === first ||
-      (start && start.compareDocumentPosition(first) & Node.DOCUMENT_POSITION_FOLLOWING)
+      (start && start.compareDocumentPosition(first) & FOLLOWING)
     )
       return;
     let next: Node | null;
@@ -355,7 +357,7 @@ export function createRecordedTree(output: TreeOutput) {
     },
     /** Observes a document or a shadow root. One observer for all: records then come in their order. */
     observe(root: Node): void {
-      observer ??= new (prototypeOf('MutationObserver').constructor as typeof MutationObserver)(
+      observer ??= new (nativeOf<typeof MutationObserver>('constructor', 'MutationObserver'))(
         output.guard((records: MutationRecord[]) => {
           take(records);
           flush(CALLBACK_MS);

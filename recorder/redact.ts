@@ -1,6 +1,6 @@
 import { fieldValue, isSecretField } from './masking.ts';
 import { MASK } from './protocol.ts';
-import { scrubText } from './scrub.ts';
+import { scrubText } from './scrub-text.ts';
 
 /** Shorter values stand in texts by chance. */
 const VALUE_CHARS_MIN = 3;

@@ -1,17 +1,13 @@
+import { on, targetOf, type Stop } from './on.ts';
+
 /**
  * To ask an element how far it is scrolled costs as much as all else that a snapshot asks of it, and hardly any is
  * scrolled. So of the page's own elements only those are asked that were seen to scroll, and those in view.
  */
 const known = new WeakSet<Node>();
-const remember = (event: Event): void => {
-  const node = event.composedPath()[0];
-  if (node) known.add(node as Node);
-};
 /** From before the first snapshot on. Returns what ends it. */
-export function observeScrollers(): () => void {
-  addEventListener('scroll', remember, true);
-  return () => removeEventListener('scroll', remember, true);
-}
+export const observeScrollers = (): Stop =>
+  on('scroll', (event: Event) => known.add(targetOf(event) as Node), window);
 export const mayBeScrolled = (element: Element): boolean => known.has(element);
 
 /** Points across and down at which it is looked what is in view. */

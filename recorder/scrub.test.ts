@@ -1,14 +1,7 @@
 import { afterEach, expect, test } from 'vitest';
 import { MASK } from './protocol.ts';
-import {
-  isCardNumber,
-  scrubCss,
-  scrubPersonal,
-  scrubResource,
-  scrubText,
-  scrubUrl,
-  setScrubbing,
-} from './scrub.ts';
+import { isCardNumber, scrubCss, scrubPersonal, scrubResource, scrubUrl, setScrubbing } from './scrub.ts';
+import { scrubText } from './scrub-text.ts';
 
 afterEach(() => setScrubbing(false, ''));
 

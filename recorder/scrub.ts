@@ -1,7 +1,7 @@
 import { MASK } from './protocol.ts';
 
 /** What every scrubber of the page obeys; set once, before anything is read. */
-const rules = { strict: false, keptParams: /^$/ };
+export const rules = { strict: false, keptParams: /^$/ };
 
 /** @param keepParams names separated by commas; `*` stands for any end: `page,utm_*` */
 export function setScrubbing(strict: boolean, keepParams: string): void {
@@ -69,18 +69,6 @@ export const scrubUrl = (url: string, strict = rules.strict): string => scrubAdd
 
 /** As `scrubUrl`, for what a replay has to load: its path is kept, and pictures that stand in the URL itself. */
 export const scrubResource = (url: string, strict = rules.strict): string => scrubAddress(url, true, strict);
-
-/** Query values, personal data, and quoted texts that are no identifiers, in an error's message or the like. */
-export function scrubText(text: string): string {
-  if (rules.strict) return text && (/\b\w*(Error|Exception)\b/.exec(text)?.[0] ?? '') + MASK;
-  return scrubPersonal(
-    text
-      .replace(/[^\s'"<>()]*[?#][^\s'"<>()]*|\w+:\/\/[^\s'"<>()]+/g, (url) => scrubUrl(url))
-      .replace(QUOTED, (found, quote: string = '') => (/:\/\//.test(found) ? found : quote + MASK + quote)),
-  );
-}
-/** Quoted words that are not one name or URL; and long tokens. */
-const QUOTED = /(?<!\w)(["'`])(?![\w$.:/?&=#*-]*\1)[^"'`\n]{2,}\1|\b(?=\w*\d)(?=\w*[a-z])[\w-]{32,}\b/gi;
 
 /** URLs of a style sheet or of a style attribute, and the texts that they put on the page. */
 export function scrubCss(css: string, isInline = rules.strict): string {

@@ -1,4 +1,6 @@
-import { isBlocked, isIgnored } from './masking.ts';
+import { isBlocked, isElement, isIgnored } from './masking.ts';
+import { idOf } from './node-ids.ts';
+import { on, targetOf } from './on.ts';
 
 /**
  * States that CSS tells apart and no attribute holds. They are recorded as words of this attribute, which the replayed
@@ -8,7 +10,7 @@ import { isBlocked, isIgnored } from './masking.ts';
 export const STATE = 'data-rr-state';
 
 /** Not forms: one is invalid because of a secret field, too. */
-const FIELD = /^(input|select|textarea)$/;
+const FIELD = /^(input|textarea|select)$/;
 const FIELD_STATES = ['invalid', 'user-invalid', 'user-valid', 'indeterminate'];
 const told = new WeakMap<Element, string>();
 let anyTold = false;
@@ -44,7 +46,6 @@ export let look: (node: Node) => void = () => {};
 
 /** Calls `tell`, as a mutation's `attributes`, with the states that have changed. Returns what ends it. */
 export function observeStates(
-  idOf: (node: Node) => number,
   tell: (attributes: { id: number; attributes: Record<string, string | null> }[]) => void,
 ): () => void {
   const due = new Set<Element>();
@@ -60,15 +61,13 @@ export function observeStates(
     if (changed.length) tell(changed);
   };
   look = (node) => {
-    if (node.nodeType !== Node.ELEMENT_NODE) return;
+    if (!isElement(node)) return;
     if (!due.size) setTimeout(check);
-    due.add(node as Element);
+    due.add(node);
   };
-  const onEvent = (event: Event): void => look((event.composedPath()[0] ?? event.target) as Node);
-  const types = ['focusin', 'focusout', 'toggle'];
-  for (const type of types) addEventListener(type, onEvent, true);
+  const stop = on('focusin focusout toggle', (event: Event) => look(targetOf(event) as Node), window);
   return () => {
     look = () => {};
-    for (const type of types) removeEventListener(type, onEvent, true);
+    stop();
   };
 }

@@ -17,68 +17,66 @@ export function observeRules(doc: Document, scene: Scene): Stop {
     const id = node ? idOf(node) : sheet ? sheetIdOf(sheet) : -1;
     return id > 0 ? (node ? { id } : { styleId: id }) : undefined;
   };
-  const watch = <A extends unknown[]>(
+  /** By the method's name, what of a call changes the sheet. */
+  const watch = (
     owner: { prototype: object } | undefined,
-    name: string,
-    source: number,
     sheetOf: (self: never) => CSSStyleSheet | null | undefined,
-    dataOf: (self: never, args: A) => object,
-  ): Stop => {
-    const tellChange = guard((self: never, args: A) => {
-      const sheet = sheetOf(self);
-      // Its text may just have been set: that comes first.
-      if (sheet?.ownerNode) tellText(sheet.ownerNode as Node);
-      const ids = idsOf(sheet);
-      if (ids) tell(source, scrubStyles({ ...ids, ...dataOf(self, args) }));
+    source: number,
+    changes: Record<string, (self: never, args: never) => object>,
+  ): Stop[] =>
+    Object.entries(changes).map(([name, dataOf]) => {
+      const tellChange = guard((self: never, args: never) => {
+        const sheet = sheetOf(self);
+        // Its text may just have been set: that comes first.
+        if (sheet?.ownerNode) tellText(sheet.ownerNode as Node);
+        const ids = idsOf(sheet);
+        if (ids) tell(source, scrubStyles({ ...ids, ...dataOf(self, args) }));
+      });
+      return patch(owner?.prototype, name, (call, self, args) => {
+        tellChange(self as never, args as never);
+        return call();
+      });
     });
-    return patch(owner?.prototype, name, (call, self, args) => {
-      tellChange(self as never, args as unknown as A);
-      return call();
-    });
-  };
-  const onSheet = <A extends unknown[]>(
-    name: string,
-    dataOf: (self: CSSStyleSheet, args: A) => object,
-  ): Stop => watch(win.CSSStyleSheet, name, IncrementalSource.styleSheetRule, (sheet) => sheet, dataOf);
-  const onGroup = <A extends unknown[]>(
-    name: string,
-    dataOf: (self: CSSGroupingRule, args: A) => object,
-  ): Stop =>
-    watch(
-      win.CSSGroupingRule,
-      name,
-      IncrementalSource.styleSheetRule,
-      (rule: CSSRule) => rule.parentStyleSheet,
-      dataOf,
-    );
-  const onStyle = (name: string, dataOf: (args: string[]) => object): Stop =>
-    watch(
-      win.CSSStyleDeclaration,
-      name,
-      IncrementalSource.styleDeclaration,
-      (style: CSSStyleDeclaration) => style.parentRule?.parentStyleSheet,
-      (style: CSSStyleDeclaration, args: string[]) => ({
-        ...dataOf(args),
-        index: positionsOf(style.parentRule),
-      }),
-    );
+  const removeAt = (_: CSSStyleSheet, [index]: unknown[]) => ({ removes: [{ index }] });
   const stops = [
-    onSheet('insertRule', (_, [rule, index]: unknown[]) => ({ adds: [{ rule, index }] })),
-    onSheet('addRule', (sheet, [selector, style, index = sheet.cssRules.length]: unknown[]) => ({
-      adds: [{ rule: `${selector} { ${style} }`, index }],
-    })),
-    ...['deleteRule', 'removeRule'].map((name) =>
-      onSheet(name, (_, [index]: unknown[]) => ({ removes: [{ index }] })),
+    ...watch(win.CSSStyleSheet, (sheet) => sheet, IncrementalSource.styleSheetRule, {
+      insertRule: (_, [rule, index]: unknown[]) => ({ adds: [{ rule, index }] }),
+      addRule: ({ cssRules }: CSSStyleSheet, [selector, style, index = cssRules.length]: unknown[]) => ({
+        adds: [{ rule: `${selector} { ${style} }`, index }],
+      }),
+      deleteRule: removeAt,
+      removeRule: removeAt,
+      replace: (_, [replace]: unknown[]) => ({ replace }),
+      replaceSync: (_, [replaceSync]: unknown[]) => ({ replaceSync }),
+    }),
+    ...watch(
+      win.CSSGroupingRule,
+      (rule: CSSRule) => rule.parentStyleSheet,
+      IncrementalSource.styleSheetRule,
+      {
+        insertRule: (group: CSSRule, [rule, index]: unknown[]) => ({
+          adds: [{ rule, index: [...positionsOf(group), index || 0] }],
+        }),
+        deleteRule: (group: CSSRule, [index]: unknown[]) => ({
+          removes: [{ index: [...positionsOf(group), index] }],
+        }),
+      },
     ),
-    ...['replace', 'replaceSync'].map((name) => onSheet(name, (_, [text]: unknown[]) => ({ [name]: text }))),
-    onGroup('insertRule', (group, [rule, index]: unknown[]) => ({
-      adds: [{ rule, index: [...positionsOf(group), index || 0] }],
-    })),
-    onGroup('deleteRule', (group, [index]: unknown[]) => ({
-      removes: [{ index: [...positionsOf(group), index] }],
-    })),
-    onStyle('setProperty', ([property, value, priority]) => ({ set: { property, value, priority } })),
-    onStyle('removeProperty', ([property]) => ({ remove: { property } })),
+    ...watch(
+      win.CSSStyleDeclaration,
+      (style: CSSStyleDeclaration) => style.parentRule?.parentStyleSheet,
+      IncrementalSource.styleDeclaration,
+      {
+        setProperty: ({ parentRule }: CSSStyleDeclaration, [property, value, priority]: unknown[]) => ({
+          set: { property, value, priority },
+          index: positionsOf(parentRule),
+        }),
+        removeProperty: ({ parentRule }: CSSStyleDeclaration, [property]: unknown[]) => ({
+          remove: { property },
+          index: positionsOf(parentRule),
+        }),
+      },
+    ),
     observeAdopted(doc, scene),
     patch(win.CustomElementRegistry?.prototype, 'define', (call, _, [name]: string[]) => {
       guard(() => tell(IncrementalSource.customElement, { define: { name } }))();

@@ -5,7 +5,7 @@ import { foldedValues } from './fold-values.ts';
 import { checkImports, fillLoader, integrityOf, versionOf } from './integrity.ts';
 import { noticesOf, packagesOf } from './package/third-party.ts';
 import { rrwebTransforms } from './rrweb-transforms.ts';
-import { terserChunks } from './x-terser.ts';
+import { minified, terserChunks } from './x-terser.ts';
 
 const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '../package.json'), 'utf8')) as {
   version: string;
@@ -20,17 +20,15 @@ function classicLoader(): Plugin {
     name: 'classic-loader',
     generateBundle: {
       order: 'post',
-      handler(_options, bundle) {
+      async handler(_options, bundle) {
         const chunks = Object.values(bundle).filter((file) => file.type === 'chunk');
         const core = chunks.find((chunk) => chunk.name === 'core')!;
         const loader = chunks.find((chunk) => chunk.name === 'loader')!;
         if (loader.imports.length || loader.exports.length)
           this.error('the loader must be one file without imports and exports');
         const lazy = chunks.filter((chunk) => chunk !== core && chunk !== loader);
-        core.code = checkImports(
-          core.code,
-          new Map(lazy.map(({ fileName, code }) => [fileName, integrityOf(code)])),
-        );
+        const hashes = new Map(lazy.map(({ fileName, code }) => [fileName, integrityOf(code)]));
+        core.code = await minified(checkImports(core.code, hashes));
         const integrity = integrityOf(core.code);
         const template = `(()=>{${loader.code.trim()}})();\n`;
         loader.code = fillLoader(template, { core: core.fileName, integrity, base: '..' });
@@ -38,11 +36,11 @@ function classicLoader(): Plugin {
         const source = fillLoader(template, { core: `../${core.fileName}`, integrity, base: '../..' });
         this.emitFile({ type: 'asset', fileName: pinned, source });
         const files = chunks.map(({ fileName, code }): [string, string] => [fileName, integrityOf(code)]);
-        const hashes = Object.fromEntries([...files, [pinned, integrityOf(source)]]);
+        const all = Object.fromEntries([...files, [pinned, integrityOf(source)]]);
         this.emitFile({
           type: 'asset',
           fileName: 'integrity.json',
-          source: JSON.stringify({ pinned, integrity: hashes }, null, 2),
+          source: JSON.stringify({ pinned, integrity: all }, null, 2),
         });
       },
     },
@@ -90,6 +88,9 @@ export default defineConfig({
       input: {
         core: join(import.meta.dirname, 'core.ts'),
         loader: join(import.meta.dirname, 'loader.ts'),
+        // Named here, they may be one file with what others take of them.
+        meaning: join(import.meta.dirname, 'meaning.ts'),
+        assets: join(import.meta.dirname, 'assets.ts'),
       },
       // What the entries export is used by pages; lazy chunks may take more from the core, which then stays one file.
       preserveEntrySignatures: 'allow-extension',
@@ -99,12 +100,14 @@ export default defineConfig({
         // What lazy chunks take from the core would else be split off it, and be one more file that every page fetches.
         codeSplitting: {
           groups: [
-            { name: 'core', test: /recorder\/(core|attributes|masking|scrub)\.ts$/ },
+            { name: 'core', test: /recorder\/(core|attributes|masking|scrub)\.ts$/, priority: 1 },
+            // The same for what parts take of the one that every page gets.
+            { name: 'meaning', test: /recorder\/(meaning|scrub-text)\.ts$/ },
             // Taken along with the protocol, the core would have it for nothing.
             {
               name: 'assets',
               test: /recorder\/asset(s|-types)\.ts$/,
-              priority: 1,
+              priority: 2,
               includeDependenciesRecursively: false,
             },
           ],
