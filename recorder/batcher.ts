@@ -46,10 +46,6 @@ export function createBatcher(onClose: (batch: ClosedBatch) => void) {
     fullSnapshot = false;
     onClose(batch);
   }
-  function schedule(delayMs: number): void {
-    clearTimeout(timer);
-    timer = setTimeout(close, delayMs);
-  }
 
   return {
     get eventsRecorded() {
@@ -70,9 +66,11 @@ export function createBatcher(onClose: (batch: ClosedBatch) => void) {
       chars += length;
       fullSnapshot ||= isSnapshot;
       hadSnapshot ||= isSnapshot;
-      if (isSnapshot) schedule(0);
-      else if (chars >= charsMax && !fullSnapshot) close();
-      else if (timer === undefined) schedule(BATCH_INTERVAL_MS);
+      if (isSnapshot) {
+        clearTimeout(timer);
+        timer = setTimeout(close);
+      } else if (chars >= charsMax && !fullSnapshot) close();
+      else timer ??= setTimeout(close, BATCH_INTERVAL_MS);
     },
     close,
   };

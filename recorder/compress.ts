@@ -1,5 +1,5 @@
 import type { ClosedBatch } from './batcher.ts';
-import type { Batch } from './outbox.ts';
+import { sumOf, type Batch } from './outbox.ts';
 
 /** Encodes without compression, at once: for the farewell, which cannot wait. */
 export function encodeRaw({ json, ...batch }: ClosedBatch): Batch {
@@ -54,7 +54,7 @@ export function createEncoder(onEncoded: (batch: Batch) => void, onEmpty: () => 
     },
     /** Before compression, where it is still to come. */
     get bytes() {
-      return queue.reduce((sum, batch) => sum + ('json' in batch ? batch.json : batch.payload).length, 0);
+      return sumOf(queue, (batch) => ('json' in batch ? batch.json : batch.payload).length);
     },
     add(batch: ClosedBatch | Batch): void {
       queue.push(batch);

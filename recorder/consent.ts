@@ -9,12 +9,11 @@ export interface Recording extends Omit<Recorder, 'grant' | 'revoke'> {
   drop(): void;
 }
 
-const WAITING: RecorderStatus = {
+/** Without what is not known yet. */
+const WAITING = {
   recorder: RECORDER,
   state: 'waiting',
-  reason: undefined,
   transport: 'socket',
-  session: undefined,
   rid: '',
   eventsRecorded: 0,
   eventsAcked: 0,
@@ -25,8 +24,7 @@ const WAITING: RecorderStatus = {
   reconnects: 0,
   failures: 0,
   pageErrors: 0,
-  lastError: undefined,
-};
+} as RecorderStatus;
 
 /**
  * A recorder that begins only when it may. Until then nothing of it exists: no listener, no patch, no storage, no

@@ -1,7 +1,11 @@
 import type { Guard } from './guard.ts';
 import { on, targetOf } from './on.ts';
+import { patch } from './patch.ts';
 
-/** An event with what is forgotten of it once it was dispatched: its innermost target, when we heard of it, and the page's address then. */
+/**
+ * An event, or a call of History under its name, with what is forgotten of it once it was dispatched: its innermost
+ * target, when we heard of it, and the page's address then.
+ */
 export type EarlyEvent = [event: Event, target: EventTarget, atMs: number, href: string];
 
 /** Of all kinds together; nobody clicks more than this before a chunk is here. */
@@ -25,12 +29,16 @@ export function keepEarly(guard: Guard): EarlyEvents {
     if (kept.length < EARLY_MAX && /^(Enter| )$/.test((event as Partial<KeyboardEvent>).key ?? ' '))
       kept.push([event, targetOf(event)!, Date.now(), location.href]);
   });
-  const { navigation = window } = window as { navigation?: EventTarget };
   const stops = [
-    on('pointerdown pointerup pointercancel keydown keyup click', keep, window),
+    on('pointerdown pointerup pointercancel keydown keyup click popstate hashchange', keep, window),
     // On their way down there are also errors of files.
     on('error unhandledrejection', keep, window, false),
-    on('currententrychange', keep, navigation),
+    ...['pushState', 'replaceState'].map((name) =>
+      patch(history, name, (call) => {
+        call();
+        keep(new Event(name));
+      }),
+    ),
   ];
   return {
     href: location.href,

@@ -76,60 +76,66 @@ describe.skipIf(!chromium)('what the page means, in Chromium', () => {
     expect(collector.custom('dead')).toHaveLength(1);
   });
 
-  test('errors and navigations before the chunk is here are told once it is, as of when they were', async () => {
-    const collector = await bench.collector('<p>hello</p>');
-    collector.pages.set('/early', 'Nothing is recorded here.');
-    const page = await bench.page(collector, undefined, '/early');
-    let letPass = (): void => {};
-    const passes = new Promise<void>((resolve) => (letPass = resolve));
-    await page.route('**/meaning-*.js', async (route) => {
-      await passes;
-      await route.continue();
-    });
-    await page.goto(collector.url);
-    await recording(page);
-    await page.evaluate(async () => {
-      document.body.append(Object.assign(new Image(), { src: '/none.png' }));
-      setTimeout(() => {
-        throw new TypeError('it broke early');
+  test.each([
+    ['with', ''],
+    ['without', 'delete window.navigation'],
+  ])(
+    'errors and navigations before the chunk is here are told once it is, %s the Navigation API',
+    async (_, init) => {
+      const collector = await bench.collector('<p>hello</p>');
+      collector.pages.set('/early', 'Nothing is recorded here.');
+      const page = await bench.page(collector, init, '/early');
+      let letPass = (): void => {};
+      const passes = new Promise<void>((resolve) => (letPass = resolve));
+      await page.route('**/meaning-*.js', async (route) => {
+        await passes;
+        await route.continue();
       });
-      void Promise.reject(new RangeError('too far'));
-      history.pushState({}, '', '/second?q=secret');
-      await new Promise((resolve) => setTimeout(resolve, 20));
-      history.replaceState({}, '', '/third');
-      location.hash = 'part';
-      await new Promise((resolve) => setTimeout(resolve, 20));
-      document.title = 'Third';
-    });
-    const before = Date.now();
-    await page.waitForTimeout(100);
-    const flushed = page.evaluate(() => window.mutoscope.flush());
-    expect(collector.custom('error')).toEqual([]);
-    letPass();
-    await flushed;
-    expect(collector.custom('error').map(({ message }) => message)).toEqual([
-      'Uncaught TypeError: it broke early',
-    ]);
-    expect(collector.custom('unhandledrejection')).toMatchObject([{ message: 'RangeError: too far' }]);
-    expect(
-      collector
-        .custom('navigation')
-        .map(({ kind, url, title }) => [kind, (url as string).slice(collector.url.length), title]),
-    ).toEqual([
-      ['load', '/', 'Test page'],
-      ['push', '/second?q=', 'Third'],
-      ['replace', '/third', 'Third'],
-      ['hash', '/third#part', 'Third'],
-    ]);
-    const told = collector
-      .events()
-      .filter(({ data }) => /^(error|unhandled|navigation)/.test((data as { tag?: string }).tag ?? ''));
-    expect(told.map(({ timestamp }) => timestamp <= before)).not.toContain(false);
-    await page.evaluate(() => history.back());
-    await untilFlushed(page, () => collector.custom('navigation').length > 4);
-    expect(collector.custom('navigation').at(-1)).toMatchObject({ kind: 'hash' });
-    expect(await page.evaluate(() => window.mutoscope.status().pageErrors)).toBe(2);
-  });
+      await page.goto(collector.url);
+      await recording(page);
+      await page.evaluate(async () => {
+        document.body.append(Object.assign(new Image(), { src: '/none.png' }));
+        setTimeout(() => {
+          throw new TypeError('it broke early');
+        });
+        void Promise.reject(new RangeError('too far'));
+        history.pushState({}, '', '/second?q=secret');
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        history.replaceState({}, '', '/third');
+        location.hash = 'part';
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        document.title = 'Third';
+      });
+      const before = Date.now();
+      await page.waitForTimeout(100);
+      const flushed = page.evaluate(() => window.mutoscope.flush());
+      expect(collector.custom('error')).toEqual([]);
+      letPass();
+      await flushed;
+      expect(collector.custom('error').map(({ message }) => message)).toEqual([
+        'Uncaught TypeError: it broke early',
+      ]);
+      expect(collector.custom('unhandledrejection')).toMatchObject([{ message: 'RangeError: too far' }]);
+      expect(
+        collector
+          .custom('navigation')
+          .map(({ kind, url, title }) => [kind, (url as string).slice(collector.url.length), title]),
+      ).toEqual([
+        ['load', '/', 'Test page'],
+        ['push', '/second?q=', 'Third'],
+        ['replace', '/third', 'Third'],
+        ['hash', '/third#part', 'Third'],
+      ]);
+      const told = collector
+        .events()
+        .filter(({ data }) => /^(error|unhandled|navigation)/.test((data as { tag?: string }).tag ?? ''));
+      expect(told.map(({ timestamp }) => timestamp <= before)).not.toContain(false);
+      await page.evaluate(() => history.back());
+      await untilFlushed(page, () => collector.custom('navigation').length > 4);
+      expect(collector.custom('navigation').at(-1)).toMatchObject({ kind: 'hash' });
+      expect(await page.evaluate(() => window.mutoscope.status().pageErrors)).toBe(2);
+    },
+  );
 
   test('a page whose chunk does not come is recorded without what that tells, and says so', async () => {
     const collector = await bench.collector('<p>hello</p>');

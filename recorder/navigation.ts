@@ -21,9 +21,7 @@ export function kindOf(by: By, from: string, to: string): Navigation['kind'] | u
   return by === 'push' || by === 'replace' ? by : 'pop';
 }
 
-/** What moved the page, by the Navigation API; undefined of other events. */
-const movedBy = ({ navigationType }: Event & { navigationType?: 'push' | 'replace' | 'traverse' }) =>
-  navigationType;
+const EARLY = /^(pushState|replaceState|popstate|hashchange)$/;
 
 /**
  * A router sets the title after the address, some tasks later where it renders in slices or waits for code: it is looked
@@ -75,11 +73,8 @@ export function observeNavigation(
     const navigation = { kind, url: scrubUrl(to), title: recordedTitle(), atMs };
     if (pending.push(navigation) === 1) setTimeout(settle, 0, navigation);
   });
-  for (const [event, , atMs, to] of early) {
-    const by = movedBy(event);
-    if (by) changed(by, to, atMs);
-  }
-  // Where there is no Navigation API, nothing told of a call of History.
+  for (const [{ type }, , atMs, to] of early) if (EARLY.test(type)) changed(type as By, to, atMs);
+  // What went by neither History nor an event.
   changed('push');
   const restorers = (['pushState', 'replaceState'] as const).map((name) => {
     const original = history[name];
@@ -107,7 +102,7 @@ export function observeNavigation(
   // What goes by neither, such as `navigation.navigate()`.
   const { navigation: entries } = window as { navigation?: EventTarget };
   const onEntry = (event: Event): void => {
-    const by = movedBy(event);
+    const by = (event as { navigationType?: 'push' | 'replace' | 'traverse' }).navigationType;
     if (by && !isCalled) changed(by);
   };
   entries?.addEventListener('currententrychange', onEntry);

@@ -230,7 +230,7 @@ export function createOutbox() {
   };
 }
 
-const sumOf = <T>(list: readonly T[], of: (one: T) => number): number =>
+export const sumOf = <T>(list: readonly T[], of: (one: T) => number): number =>
   list.reduce((sum, one) => sum + of(one), 0);
 
 /** As one frame, when that is enough. */

@@ -1,7 +1,7 @@
 import { backoffMs } from './backoff.ts';
 import type { ClosedBatch } from './batcher.ts';
 import { createEncoder, encodeRaw } from './compress.ts';
-import { createOutbox, type Batch } from './outbox.ts';
+import { createOutbox, sumOf, type Batch } from './outbox.ts';
 import { postFrames, type PostError } from './post.ts';
 import {
   BATCH_BYTES_MAX,
@@ -204,7 +204,7 @@ export function createTransport(options: TransportOptions) {
     if (!run.length) return;
     isLoose ||= isWithout;
     const frames = [hello, ...run];
-    const bytes = frames.reduce((sum, { length }) => sum + 4 + length, 0);
+    const bytes = sumOf(frames, ({ length }) => 4 + length);
     farewellBytes += bytes;
     send(frames, true)
       .then(answered)
@@ -340,7 +340,7 @@ export function createTransport(options: TransportOptions) {
   }
 
   function send(frames: Uint8Array[], keepalive = false): Promise<Frame[]> {
-    for (const { length } of frames) bytesSent += length;
+    bytesSent += sumOf(frames, ({ length }) => length);
     return postFrames(options.url, frames, keepalive);
   }
 
