@@ -1,7 +1,7 @@
 /** Less idle time than this is not begun with. */
 const IDLE_MIN_MS = 4;
-/** A page that is never idle is interrupted so often, for one step. */
-const IDLE_TIMEOUT_MS = 200;
+/** A page that is never idle, as Chromium's may be while a mouse is over it, gives a little of each frame. */
+const IDLE_TIMEOUT_MS = 17;
 
 /** Runs it once the browser is idle, but not later than that; where nobody can tell, soon. */
 export const onceIdle: (

@@ -199,10 +199,9 @@ export const WIRE_ERRORS = {
 export type WireErrorCode = keyof typeof WIRE_ERRORS;
 
 export class ProtocolError extends Error {
-  readonly code: WireErrorCode;
+  declare readonly code: WireErrorCode;
   constructor(code: WireErrorCode, message: string) {
     super(message);
-    this.name = 'ProtocolError';
     this.code = code;
   }
 }

@@ -50,14 +50,12 @@ export type RecordedTree = ReturnType<typeof createRecordedTree>;
 
 /** Of a snapshot at once: what is in view is mostly in it. */
 const SNAPSHOT_MS = 6;
-const SNAPSHOT_NODES_MIN = 128;
 /** Within the page's own task. */
 const CALLBACK_MS = 1;
+/** Within a frame of the page's. */
+const BUSY_STEP_MS = 0.4;
 /** One event's worth of work when idle: its JSON and gzip come on top. */
 const STEP_MS = 2;
-const STEP_NODES_MIN = 128;
-/** Told at once however slow the machine is at the moment, so that small changes stay one event. */
-const NODES_MIN = 16;
 const REMOVES_MAX = 1000;
 /** The DOM's number of this position. */
 const FOLLOWING = 4;
@@ -78,7 +76,7 @@ export function createRecordedTree(output: TreeOutput) {
   let observer: MutationObserver | undefined;
   let isScheduled = false;
   let told = 0;
-  const { begin, late } = createSlice(NODES_MIN);
+  const { begin, late } = createSlice();
 
   const hostOf = (node: Node | null): Element | undefined => (node as ShadowRoot | null)?.host;
   const isShadow = (node: Node): node is ShadowRoot => typeOf(node) === 11;
@@ -273,10 +271,10 @@ export function createRecordedTree(output: TreeOutput) {
   }
 
   /** Tells differences for so long, as one event. */
-  function flush(ms: number, nodesMin = NODES_MIN): void {
+  function flush(ms: number): void {
     if (!observer) return;
     take(observer.takeRecords());
-    begin(ms, nodesMin);
+    begin(ms);
     walking.root = undefined;
     const mutations: Mutations = {
       ...changes.drain(),
@@ -301,7 +299,7 @@ export function createRecordedTree(output: TreeOutput) {
         let isMore = false;
         output.guard(() => {
           const wasPending = isPending() || adopting.length > 0;
-          if (wasPending) flush(isIdle ? STEP_MS : CALLBACK_MS, isIdle ? STEP_NODES_MIN : NODES_MIN);
+          if (wasPending) flush(isIdle ? STEP_MS : BUSY_STEP_MS);
           else settle();
           isMore = wasPending;
         })();
@@ -321,7 +319,7 @@ export function createRecordedTree(output: TreeOutput) {
     isSnapshot = false;
   }
   function tellDocument(doc: Document, place: number): SerializedNode {
-    begin(SNAPSHOT_MS, SNAPSHOT_NODES_MIN);
+    begin(SNAPSHOT_MS);
     enter(walking, doc);
     walking.isNew = false;
     isSnapshot = true;

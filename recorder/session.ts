@@ -127,7 +127,7 @@ function readStored(value: unknown): StoredSession | undefined {
 export function randomId(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return btoa(String.fromCharCode(...bytes))
-    .replace(/=+$/, '')
+    .slice(0, 22)
     .replaceAll('+', '-')
     .replaceAll('/', '_');
 }
