@@ -5,8 +5,9 @@ import type { CompactParts } from './compact.ts';
 import type { RecordedEvent } from './decode-batch.ts';
 import type { Erasures } from './erasures.ts';
 import { className, paths, pendingCommits, sessionDate, type ClassName } from './layout.ts';
+import { publish } from './manifest.ts';
 import { isStoreError, type Store } from './store.ts';
-import { decodeFile } from './x-hyparquet.ts';
+import { decodeAssetNames, decodeFile } from './x-hyparquet.ts';
 
 /** Why an asset was not kept. */
 export type AssetRefusal = 'bad_name' | 'too_large' | 'bad_hash';
@@ -95,12 +96,14 @@ export async function putAssetsAgain(
  * Removes the assets of the session's day that no other session tells of, after its own rows have gone.
  *
  * A flush puts its assets, then its commit, then its assets once more. So whoever commits while this removes is either
- * seen by the second look here, which brings back what was removed, or puts it again after.
+ * seen by the second look here, which brings back what was removed, or puts it again after. A compaction puts its assets
+ * before its manifest, and the version made here after the removal is refused to one that began before.
  */
 export async function removeUnreferenced(
-  parts: Pick<CompactParts, 'store' | 'commits' | 'state'>,
+  parts: Pick<CompactParts, 'store' | 'commits' | 'state' | 'nonce'>,
   project: string,
   session: string,
+  nowMs: number,
 ): Promise<void> {
   const { store } = parts;
   const date = sessionDate(session);
@@ -115,6 +118,7 @@ export async function removeUnreferenced(
     await store.remove([key]);
   }
   if (!removed.size) return;
+  while (!(await publish(store, await parts.state(project), { days: new Map() }, nowMs, parts.nonce())));
   // When it cannot be told, all come back, and the erasure is done again.
   const since = await referenced(parts, project, session).catch((error: unknown) => ({
     error,
@@ -131,7 +135,7 @@ const COLUMNS_READ: ('project' | 'session_id' | 'type' | 'name')[] = [
   'name',
 ];
 
-/** Keys of the assets of which rows of the day tell, but for the session's own. */
+/** Keys of the assets of which rows of the day tell, but for the session's own, which are in no sealed file any more. */
 async function referenced(
   { store, commits, state }: Pick<CompactParts, 'store' | 'commits' | 'state'>,
   project: string,
@@ -145,6 +149,10 @@ async function referenced(
     ...pendingCommits(project, root, live).flatMap((commit) => commit.files),
   ];
   const keys = new Set<string>();
+  for (const { key, bytes, class: cls, sealed } of files)
+    if (sealed)
+      for (const name of await decodeAssetNames(bytes, (start, end) => store.get(key, { start, end })))
+        keys.add(paths.asset(cls, project, date, name));
   for (const file of files.filter(({ table }) => table === 'events'))
     for (const row of await decodeFile('events', await store.get(file.key), COLUMNS_READ)) {
       const isOther =

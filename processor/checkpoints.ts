@@ -41,26 +41,53 @@ export function* checkpointsOf(
   events: Iterable<SessionEvent>,
   intervalMs = CHECKPOINT_INTERVAL_MS,
 ): Generator<PlacedCheckpoint> {
+  const checkpoints = createCheckpoints(intervalMs);
+  for (const event of events) {
+    const checkpoint = checkpoints.add(event);
+    if (checkpoint) yield checkpoint;
+  }
+}
+
+/** As `checkpointsOf`, an event at a time. */
+export function createCheckpoints(intervalMs = CHECKPOINT_INTERVAL_MS) {
   let rid: string | undefined;
   let fold = new Fold();
   let lastMs = Infinity;
-  for (const event of events) {
-    if (event.rid !== rid) {
-      ({ rid } = event);
-      fold = new Fold();
-      lastMs = Infinity;
-    }
-    const { type, ts, seq } = event;
-    const isOwn = type === EventType.fullSnapshot || type === EventType.meta;
-    if (!isOwn && ts - lastMs >= intervalMs) {
-      const checkpoint = fold.checkpoint(ts);
-      if (checkpoint) yield { rid, seq, ts, payload: encodeCheckpoint(checkpoint) };
-      // Of a page that cannot be written it is not tried again at each event.
+  const begin = (next: string): void => {
+    if (next === rid) return;
+    rid = next;
+    fold = new Fold();
+    lastMs = Infinity;
+  };
+  return {
+    /** @returns the checkpoint that stands before the event, where one is due */
+    add(event: SessionEvent): PlacedCheckpoint | undefined {
+      begin(event.rid);
+      const { type, ts, seq } = event;
+      const isOwn = type === EventType.fullSnapshot || type === EventType.meta;
+      let due: PlacedCheckpoint | undefined;
+      if (!isOwn && ts - lastMs >= intervalMs) {
+        const checkpoint = fold.checkpoint(ts);
+        if (checkpoint) due = { rid: event.rid, seq, ts, payload: encodeCheckpoint(checkpoint) };
+        // Of a page that cannot be written it is not tried again at each event.
+        lastMs = ts;
+      }
+      fold.apply(event);
+      if (type === EventType.fullSnapshot) lastMs = ts;
+      return due;
+    },
+    /**
+     * Goes on from a checkpoint that was made before, where what came before it is not there.
+     * @returns false where it is there: then this one is made anew
+     */
+    resume({ rid, ts, payload }: PlacedCheckpoint): boolean {
+      begin(rid);
+      if (lastMs < Infinity) return false;
+      for (const { type, data } of eventsOf(decodeCheckpoint(payload), ts)) fold.apply({ type, ts, data });
       lastMs = ts;
-    }
-    fold.apply(event);
-    if (type === EventType.fullSnapshot) lastMs = ts;
-  }
+      return true;
+    },
+  };
 }
 
 export function encodeCheckpoint({ node, initialOffset, meta, tail }: Checkpoint): string {

@@ -1,7 +1,7 @@
 import type { Log } from '#service';
 import { dayIsClosed, planIntake, planMerges, unbroken } from './compaction.ts';
 import type { Erasures } from './erasures.ts';
-import { encodeEventsFile, encodeReplayFile, type EncodedFile } from './lake-file.ts';
+import { encodeEventsFile, encodeSealedFile } from './lake-file.ts';
 import type { createCommitCache } from './lake-reader.ts';
 import {
   classDays,
@@ -18,6 +18,7 @@ import {
 } from './layout.ts';
 import { publish, type ManifestChange, type ProjectState } from './manifest.ts';
 import { compareRows, sameKey } from './row-groups.ts';
+import { mergedRows, putSealed, wholeRows } from './seal.ts';
 import type { Store } from './store.ts';
 import { decodeFile } from './x-hyparquet.ts';
 
@@ -98,7 +99,7 @@ async function takeIn(
   let rawBytes = 0;
   const write = async (): Promise<void> => {
     for (const bucket of buckets.values()) {
-      const { file } = await writeRows(parts, bucket);
+      const file = await writeRows(parts, bucket);
       written.set(bucket.project, [...(written.get(bucket.project) ?? []), { date: bucket.date, file }]);
     }
     buckets = new Map();
@@ -139,7 +140,7 @@ async function planChange(
     let files = [...(state.days.get(date)?.files ?? []), ...added];
     const merges = planMerges(files, dayIsClosed(date, nowMs));
     for (const group of merges) {
-      const merged = await mergeFiles(parts, state.project, date, group);
+      const merged = await mergeFiles(parts, state.project, date, group, files);
       files = files.filter((file) => !group.includes(file));
       if (!merged) continue;
       written.push({ date, file: merged });
@@ -156,14 +157,21 @@ async function mergeFiles(
   project: string,
   date: string,
   files: readonly LakeFile[],
+  day: readonly LakeFile[],
 ): Promise<LakeFile | undefined> {
   const { class: cls, table } = files[0]!;
+  if (table === 'replay') {
+    const to = { key: paths.file(cls, table, project, date, parts.nonce()), class: cls, project, date };
+    const others = day.filter((file) => file.table === table && file.class === cls && !files.includes(file));
+    const isErased = (session: string): boolean => parts.erasures.has(project, session);
+    return (await putSealed(parts.store, to, mergedRows(parts.store, files, others, isErased)))?.file;
+  }
   const rows: Row[] = [];
   for (const { key } of files)
     for (const row of keepRows(parts, await decodeFile(table, await parts.store.get(key)), table))
       rows.push(row);
   if (!rows.length) return undefined;
-  return (await writeRows(parts, { project, date, class: cls, table, rows })).file;
+  return writeRows(parts, { project, date, class: cls, table, rows });
 }
 
 /** Without rows of erased sessions. */
@@ -176,17 +184,21 @@ function keepRows(parts: CompactParts, rows: Row[], table: Table): Row[] {
   return rows.filter((row) => !gone.has(row));
 }
 
-/** Puts one file of the rows, each key once. */
+/** Puts one file of the rows, each key once; those of `replay` sealed, unless they are. There must be at least one. */
 export async function writeRows(
   { store, nonce }: Pick<CompactParts, 'store' | 'nonce'>,
   { project, date, class: cls, table, rows }: Bucket,
-): Promise<EncodedFile> {
+  areSealed = false,
+): Promise<LakeFile> {
   const key = paths.file(cls, table, project, date, nonce());
   const unique = rows.sort(compareRows).filter((row, i) => i === 0 || !sameKey(row, rows[i - 1]!));
-  const encoded =
+  if (table === 'replay' && !areSealed)
+    return (await putSealed(store, { key, class: cls, project, date }, wholeRows(unique as ReplayRow[])))!
+      .file;
+  const { file, bytes } =
     table === 'events'
       ? await encodeEventsFile(key, cls, unique as EventRow[])
-      : await encodeReplayFile(key, cls, unique as ReplayRow[]);
-  await store.put(key, encoded.bytes);
-  return encoded;
+      : await encodeSealedFile(key, cls, unique as ReplayRow[]);
+  await store.put(key, bytes);
+  return file;
 }

@@ -54,7 +54,7 @@ export async function erase(
   await parts.store.remove(holding);
   const committedAreGone = await removeCommitted(parts, project, session);
   const uncommittedAreGone = await removeUncommitted(parts, session);
-  await removeUnreferenced(parts, project, session);
+  await removeUnreferenced(parts, project, session, nowMs);
   await scrub(parts.store, session);
   await removeQuarantined(parts.store, project, session);
   return { ...erased, messages, whole: committedAreGone && uncommittedAreGone };
@@ -84,7 +84,11 @@ async function rewriteDay(
     if (table === 'events') rows += all.length - others.length;
     if (others.length)
       written.push(
-        (await writeRows(parts, { project: state.project, date, class: cls, table, rows: others })).file,
+        await writeRows(
+          parts,
+          { project: state.project, date, class: cls, table, rows: others },
+          file.sealed === true,
+        ),
       );
   }
   // A version even when no live file held it: a compaction that began before and may have read what goes now, then fails.

@@ -66,10 +66,12 @@ async function check(project = 'shop'): Promise<void> {
     const current = metadata.snapshots.at(-1)!;
     expect(metadata['current-snapshot-id']).toBe(current['snapshot-id']);
     const entries = (await entriesOf(current, table)).filter(({ status }) => status !== 'deleted');
-    expect(entries.map(({ file }) => file).sort(byKey)).toEqual(files.sort(byKey));
+    expect(entries.map(({ file }) => file).sort(byKey)).toEqual(files.map(asIceberg).sort(byKey));
     for (const snapshot of metadata.snapshots) await entriesOf(snapshot, table);
   }
 }
+/** What an Iceberg manifest has no place for is left out. */
+const asIceberg = ({ sealed: _sealed, ...file }: LakeFile): LakeFile => file;
 const byKey = (a: LakeFile, b: LakeFile): number => (a.key < b.key ? -1 : 1);
 
 describe('a publication', () => {

@@ -1,13 +1,16 @@
 import {
+  ASSETS_KEY,
   EVENTS_GROUP_ROWS_MAX,
   SNAPSHOT_GROUPS_KEY,
   type ClassName,
   type EventRow,
   type LakeFile,
   type ReplayRow,
+  type Table,
 } from './layout.ts';
 import { compareRows, planReplayGroups } from './row-groups.ts';
-import { encodeFile } from './x-hyparquet.ts';
+import { assetsIn } from './split-assets.ts';
+import { createFileWriter, encodeFile } from './x-hyparquet.ts';
 
 /** A file's bytes, and its line in a commit or day manifest. */
 export interface EncodedFile {
@@ -18,17 +21,63 @@ export interface EncodedFile {
 /** Sorts the rows in place. There must be at least one. */
 export async function encodeEventsFile(key: string, cls: ClassName, rows: EventRow[]): Promise<EncodedFile> {
   const bytes = await eventsFileOf(rows);
-  return { bytes, file: describe(key, 'events', cls, rows, bytes) };
+  const bounds = createBounds();
+  bounds.add(rows);
+  return { bytes, file: bounds.describe(key, 'events', cls, bytes) };
 }
 
 /** Sorts the rows in place. There must be at least one. */
 export async function encodeReplayFile(key: string, cls: ClassName, rows: ReplayRow[]): Promise<EncodedFile> {
-  rows.sort(compareRows);
-  const { sizes, snapshots } = planReplayGroups(rows);
-  const bytes = await encodeFile('replay', rows, sizes, {
-    [SNAPSHOT_GROUPS_KEY]: JSON.stringify(snapshots),
-  });
-  return { bytes, file: describe(key, 'replay', cls, rows, bytes) };
+  const writer = createReplayWriter(key, cls, false);
+  await writer.write(rows.sort(compareRows));
+  return writer.finish();
+}
+
+/** Of rows in the order of the file, sealed already. There must be at least one. */
+export async function encodeSealedFile(
+  key: string,
+  cls: ClassName,
+  rows: readonly ReplayRow[],
+): Promise<EncodedFile> {
+  const writer = createReplayWriter(key, cls, true);
+  await writer.write(rows);
+  return writer.finish();
+}
+
+/** Sealed files are written once and kept, so that more time may go into them. */
+const SEALED_ZSTD_LEVEL = 12;
+
+/** Writes a `replay` file a part at a time. */
+export interface ReplayWriter {
+  /** Rows in the order of the file, after those before; they begin a row group. */
+  write(rows: readonly ReplayRow[]): Promise<void>;
+  /** There must have been a row. */
+  finish(): EncodedFile;
+}
+export function createReplayWriter(key: string, cls: ClassName, isSealed: boolean): ReplayWriter {
+  const writer = createFileWriter('replay', isSealed ? SEALED_ZSTD_LEVEL : undefined);
+  const bounds = createBounds();
+  const snapshotGroups: number[] = [];
+  const assets = new Set<string>();
+  let groups = 0;
+  return {
+    async write(rows) {
+      const { sizes, snapshots } = planReplayGroups(rows);
+      for (const at of snapshots) snapshotGroups.push(groups + at);
+      groups += sizes.length;
+      bounds.add(rows);
+      if (isSealed) for (const { payload } of rows) for (const name of assetsIn(payload)) assets.add(name);
+      await writer.write(rows, sizes);
+    },
+    finish() {
+      const bytes = writer.finish({
+        [SNAPSHOT_GROUPS_KEY]: JSON.stringify(snapshotGroups),
+        ...(isSealed && { [ASSETS_KEY]: JSON.stringify([...assets]) }),
+      });
+      const file = bounds.describe(key, 'replay', cls, bytes);
+      return { bytes, file: isSealed ? { ...file, sealed: true } : file };
+    },
+  };
 }
 
 /** Bytes of an `events` file. Sorts the rows in place. */
@@ -36,28 +85,30 @@ export function eventsFileOf(rows: EventRow[]): Promise<Uint8Array> {
   return encodeFile('events', rows.sort(compareRows), [EVENTS_GROUP_ROWS_MAX]);
 }
 
-function describe(
-  key: string,
-  table: LakeFile['table'],
-  cls: ClassName,
-  rows: readonly { session_id: string; ts: bigint }[],
-  bytes: Uint8Array,
-): LakeFile {
-  let min = rows[0]!.ts;
-  let max = min;
-  for (const { ts } of rows) {
-    if (ts < min) min = ts;
-    if (ts > max) max = ts;
-  }
+/** What is told of a file's rows. */
+function createBounds() {
+  let rows = 0;
+  let [min, max] = [0n, 0n];
+  let [firstSession, lastSession] = ['', ''];
   return {
-    key,
-    table,
-    class: cls,
-    bytes: bytes.length,
-    rows: rows.length,
-    firstSession: rows[0]!.session_id,
-    lastSession: rows.at(-1)!.session_id,
-    minMs: Math.floor(Number(min) / 1000),
-    maxMs: Math.ceil(Number(max) / 1000),
+    add(more: readonly { session_id: string; ts: bigint }[]): void {
+      for (const { session_id, ts } of more) {
+        if (!rows++) [min, max, firstSession] = [ts, ts, session_id];
+        if (ts < min) min = ts;
+        if (ts > max) max = ts;
+        lastSession = session_id;
+      }
+    },
+    describe: (key: string, table: Table, cls: ClassName, bytes: Uint8Array): LakeFile => ({
+      key,
+      table,
+      class: cls,
+      bytes: bytes.length,
+      rows,
+      firstSession,
+      lastSession,
+      minMs: Math.floor(Number(min) / 1000),
+      maxMs: Math.ceil(Number(max) / 1000),
+    }),
   };
 }

@@ -186,7 +186,13 @@ export const REPLAY_COLUMNS: readonly Column[] = [
   column(5, 'ts', 'timestamp', true, "when it happened, by the server's clock"),
   column(6, 'type', 'int32', true, "rrweb's event type"),
   column(7, 'kind', 'string', true, '`event`, or `checkpoint` computed by the processor'),
-  column(8, 'payload', 'string', true, "JSON text of rrweb's `data`"),
+  column(
+    8,
+    'payload',
+    'string',
+    true,
+    "JSON text of rrweb's `data`; in sealed files `~asset:<name>~` stands for an asset",
+  ),
 ];
 export const COLUMNS: Record<Table, readonly Column[]> = { events: EVENTS_COLUMNS, replay: REPLAY_COLUMNS };
 
@@ -237,6 +243,8 @@ export const EVENTS_GROUP_ROWS_MAX = 30_720;
 export const FILE_BYTES_MAX = 128 * 1024 * 1024;
 /** Key in a `replay` file's footer metadata: indices of row groups that begin with a full snapshot or checkpoint, as JSON. */
 export const SNAPSHOT_GROUPS_KEY = 'mutoscope.snapshot_groups';
+/** Key in the footer metadata of a sealed `replay` file: names of the assets to which its payloads refer, as JSON. */
+export const ASSETS_KEY = 'mutoscope.assets';
 export const LAYOUT_VERSION_KEY = 'mutoscope.layout';
 
 export interface LakeFile {
@@ -251,6 +259,8 @@ export interface LakeFile {
   /** Bounds of ts, inclusive, epoch milliseconds. */
   minMs: number;
   maxMs: number;
+  /** A `replay` file with checkpoints, whose payloads refer to assets (see `split-assets.ts`). */
+  sealed?: true;
 }
 
 /** Created once, under the stream position at which it begins: of a redo or two owners exactly one commit wins. */

@@ -3,17 +3,24 @@ import { REPLAY_GROUP_BYTES_MAX, REPLAY_GROUP_ROWS_MAX, type ReplayRow } from '.
 
 /** Order of rows in every file: by the key of a row. Ids are ASCII, so that code units sort as bytes. */
 export function compareRows(a: RowKey, b: RowKey): number {
-  return compare(a.session_id, b.session_id) || compare(a.rid, b.rid) || a.seq - b.seq;
+  return (
+    compare(a.session_id, b.session_id) ||
+    compare(a.rid, b.rid) ||
+    a.seq - b.seq ||
+    compare(a.kind ?? '', b.kind ?? '')
+  );
 }
 export interface RowKey {
   session_id: string;
   rid: string;
   seq: number;
+  /** A checkpoint has the seq of the event before which it stands. */
+  kind?: ReplayRow['kind'];
 }
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
 export const sameKey = (a: RowKey, b: RowKey): boolean =>
-  a.seq === b.seq && a.rid === b.rid && a.session_id === b.session_id;
+  a.seq === b.seq && a.rid === b.rid && a.session_id === b.session_id && a.kind === b.kind;
 
 /**
  * Where the row groups of sorted `replay` rows begin: at each new recorder instance, at a full snapshot (at the `meta`

@@ -74,4 +74,5 @@ export {
   type LakeView,
 } from './lake-reader.ts';
 export { encodeEventsFile, encodeReplayFile, type EncodedFile } from './lake-file.ts';
+export { createAssetReader, playedRows } from './seal.ts';
 export type { ReplayGroup } from './x-hyparquet.ts';

@@ -8,8 +8,9 @@ import type {
   SchemaElement,
   Statistics,
 } from 'hyparquet';
-import { ByteWriter, parquetWrite } from 'hyparquet-writer';
+import { ByteWriter, ParquetWriter } from 'hyparquet-writer';
 import {
+  ASSETS_KEY,
   COLUMNS,
   LAYOUT_VERSION,
   LAYOUT_VERSION_KEY,
@@ -28,10 +29,10 @@ import {
 export type RowOf<T extends Table> = T extends 'events' ? EventRow : ReplayRow;
 
 const ZSTD_LEVEL = 9;
-const compressors = {
+const compressorsOf = (level: number) => ({
   ZSTD: (input: Uint8Array): Uint8Array =>
-    zstdCompressSync(input, { params: { [constants.ZSTD_c_compressionLevel]: ZSTD_LEVEL } }),
-};
+    zstdCompressSync(input, { params: { [constants.ZSTD_c_compressionLevel]: level } }),
+});
 const decompressors = {
   ZSTD: (input: Uint8Array, length: number): Uint8Array =>
     length === 0 ? new Uint8Array(0) : zstdDecompressSync(input, { maxOutputLength: length }),
@@ -68,40 +69,58 @@ const schemaOf = (columns: readonly Column[]): SchemaElement[] => [
 /** Columns whose bounds no reader prunes by; bounds of payloads would only make the footer long. */
 const WITHOUT_BOUNDS = new Set(['payload', 'props', 'value', 'text', 'selector', 'name']);
 
-/**
- * The rows as one Parquet file with row groups of the given sizes, whose sum is the number of rows.
- * Gives way to other work after each row group, for compression is synchronous.
- */
+/** Writes a file row group by row group, so that of its rows only those of one are in memory. */
+export interface FileWriter<T extends Table> {
+  /** As row groups of the given sizes, whose sum is the number of rows. Gives way to other work after each, for compression is synchronous. */
+  write(rows: readonly RowOf<T>[], rowGroupSizes: readonly number[]): Promise<void>;
+  /** The whole file. `metadata` is added to its footer. */
+  finish(metadata?: Record<string, string>): Uint8Array;
+}
+export function createFileWriter<T extends Table>(table: T, zstdLevel = ZSTD_LEVEL): FileWriter<T> {
+  const columns = COLUMNS[table];
+  const kvMetadata: { key: string; value: string }[] = [];
+  const bytes = new ByteWriter();
+  const writer = new ParquetWriter({
+    writer: Object.assign(bytes, { flush: () => new Promise<void>((resolve) => setImmediate(resolve)) }),
+    schema: schemaOf(columns),
+    codec: 'ZSTD',
+    compressors: compressorsOf(zstdLevel),
+    statisticsTruncateLength: 64,
+    kvMetadata,
+    createdBy: 'mutoscope',
+  });
+  return {
+    async write(rows, rowGroupSizes) {
+      await writer.write({
+        columnData: columns.map((column) => ({
+          name: column.name,
+          data: rows.map((row) => (row as unknown as Record<string, unknown>)[column.name]),
+          statistics: !WITHOUT_BOUNDS.has(column.name),
+          ...(column.type === 'boolean' || column.name === 'payload' ? { encoding: 'PLAIN' as const } : {}),
+        })),
+        rowGroupSize: rowGroupSizes.length ? [...rowGroupSizes] : 1,
+        pageSize: 2 ** 30,
+      });
+    },
+    finish(metadata = {}) {
+      const all = { [LAYOUT_VERSION_KEY]: String(LAYOUT_VERSION), ...metadata };
+      for (const [key, value] of Object.entries(all)) kvMetadata.push({ key, value });
+      void writer.finish();
+      return bytes.getBytes();
+    },
+  };
+}
+
+/** The rows as one Parquet file with row groups of the given sizes, whose sum is the number of rows. */
 export async function encodeFile<T extends Table>(
   table: T,
   rows: readonly RowOf<T>[],
   rowGroupSizes: readonly number[],
   metadata: Record<string, string> = {},
 ): Promise<Uint8Array> {
-  const columns = COLUMNS[table];
-  const writer = Object.assign(new ByteWriter(), {
-    flush: () => new Promise<void>((resolve) => setImmediate(resolve)),
-  });
-  await parquetWrite({
-    writer,
-    schema: schemaOf(columns),
-    columnData: columns.map((column) => ({
-      name: column.name,
-      data: rows.map((row) => (row as unknown as Record<string, unknown>)[column.name]),
-      statistics: !WITHOUT_BOUNDS.has(column.name),
-      ...(column.type === 'boolean' || column.name === 'payload' ? { encoding: 'PLAIN' as const } : {}),
-    })),
-    codec: 'ZSTD',
-    compressors,
-    rowGroupSize: rowGroupSizes.length ? [...rowGroupSizes] : 1,
-    pageSize: 2 ** 30,
-    statisticsTruncateLength: 64,
-    kvMetadata: Object.entries({ [LAYOUT_VERSION_KEY]: String(LAYOUT_VERSION), ...metadata }).map(
-      ([key, value]) => ({ key, value }),
-    ),
-    createdBy: 'mutoscope',
-  });
-  return writer.getBytes();
+  const writer = createFileWriter(table);
+  await writer.write(rows, rowGroupSizes);
+  return writer.finish(metadata);
 }
 
 /** All rows of a file in memory, or those columns of them. */
@@ -173,24 +192,27 @@ export interface ReplayGroup {
   chunks: readonly (readonly [start: number, dataStart: number, end: number])[];
 }
 
+type Read = (start: number, end: number) => Promise<Uint8Array>;
+
 /** Row groups by the footer, which `read` is asked for by byte range. @throws what `read` throws */
-export async function decodeReplayGroups(
-  length: number,
-  read: (start: number, end: number) => Promise<Uint8Array>,
-): Promise<ReplayGroup[]> {
+export async function decodeReplayGroups(length: number, read: Read): Promise<ReplayGroup[]> {
+  const metadata = await readFooter(length, read);
+  const snapshots = new Set(listIn<number>(metadata, SNAPSHOT_GROUPS_KEY));
+  return metadata.row_groups.map((group, index) => replayGroup(group, index, snapshots.has(index)));
+}
+/** Names of the assets to which a sealed file's payloads refer. @throws what `read` throws */
+export const decodeAssetNames = async (length: number, read: Read): Promise<string[]> =>
+  listIn(await readFooter(length, read), ASSETS_KEY);
+
+function readFooter(length: number, read: Read): Promise<FileMetaData> {
   const file: AsyncBuffer = {
     byteLength: length,
     slice: async (start, end = length) => new Uint8Array(await read(start, end)).buffer,
   };
-  const metadata = await parquetMetadataAsync(file, {
-    parsers,
-    geoparquet: false,
-    initialFetchSize: FOOTER_BYTES_GUESS,
-  });
-  const listed = metadata.key_value_metadata?.find(({ key }) => key === SNAPSHOT_GROUPS_KEY)?.value;
-  const snapshots = new Set(JSON.parse(listed ?? '[]') as number[]);
-  return metadata.row_groups.map((group, index) => replayGroup(group, index, snapshots.has(index)));
+  return parquetMetadataAsync(file, { parsers, geoparquet: false, initialFetchSize: FOOTER_BYTES_GUESS });
 }
+const listIn = <T>({ key_value_metadata }: FileMetaData, name: string): T[] =>
+  JSON.parse(key_value_metadata?.find(({ key }) => key === name)?.value ?? '[]') as T[];
 /** Holds the footer of some 180 row groups; a longer one takes a second request. */
 const FOOTER_BYTES_GUESS = 64 * 1024;
 

@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import { classDays, cutoffMs, paths, SESSION_ID, sessionDate, type LakeFile } from '#layout';
 import {
+  createAssetReader,
   isStoreError,
+  playedRows,
   readReplayGroups,
   readReplayRows,
   type LakeView,
@@ -53,6 +55,7 @@ export function createPlayback(parts: {
   const { store, lake, sessions, now } = parts;
   const footers = new Map<string, Promise<ReplayGroup[]>>();
   const turn = turns(READS_AT_ONCE);
+  const assets = createAssetReader(store);
 
   const footer = (file: LakeFile): Promise<ReplayGroup[]> => {
     const groups = footers.get(file.key) ?? turn(() => readReplayGroups(store, file));
@@ -140,12 +143,12 @@ export function createPlayback(parts: {
         read: () =>
           reading(project, session, async (found) => {
             const { groups, firstSeq, lastSeq } = locate(found);
-            const read = async ({ file, group }: GroupInFile) => ({
-              rows: await readReplayRows(store, file, group),
-              cutoffMs: found.cutoffOf(file),
-            });
+            const read = async ({ file, group }: GroupInFile) => {
+              const rows = await readReplayRows(store, file, group);
+              return { rows: await assets.joinAll(rows, file), cutoffMs: found.cutoffOf(file) };
+            };
             const parts = await Promise.all(groups.map((item) => turn(() => read(item))));
-            return encodeSegment(cutRows(parts, firstSeq, lastSeq));
+            return encodeSegment(playedRows(cutRows(parts, firstSeq, lastSeq)));
           }),
       };
     },
