@@ -11,8 +11,9 @@ import { Fold, type Checkpoint, type FoldEvent } from './fold.ts';
  *
  * A checkpoint has the key of the event before which it stands: the rows of a session are ordered by
  * (rid, seq, kind), and `checkpoint` sorts before `event`. It is due at the first event that is 60 s or more after the
- * last full snapshot or checkpoint, so that a time in which nothing happened has none; and never right before a
- * full snapshot, or the `meta` that leads it in.
+ * last full snapshot or checkpoint, so that a time in which nothing happened has none; but of a page that is large beside
+ * what happens on it only once that has grown to an eighth of it, or ten minutes are over. And never right before a full
+ * snapshot, or the `meta` that leads it in.
  *
  * Its row is of rrweb's type of a full snapshot, and its payload is that of one, with two members more:
  *
@@ -22,10 +23,15 @@ import { Fold, type Checkpoint, type FoldEvent } from './fold.ts';
  * still gets the page, without what a full snapshot cannot say.
  */
 export const CHECKPOINT_INTERVAL_MS = 60_000;
+/** So that checkpoints add little to a session, whatever its page. */
+const PAGE_TO_EVENTS_MAX = 8;
+const INTERVALS_MAX = 10;
 
 export interface SessionEvent extends FoldEvent {
   rid: string;
   seq: number;
+  /** Of its payload; without it checkpoints go by time alone. */
+  chars?: number;
 }
 export interface PlacedCheckpoint {
   rid: string;
@@ -53,12 +59,23 @@ export function createCheckpoints(intervalMs = CHECKPOINT_INTERVAL_MS) {
   let rid: string | undefined;
   let fold = new Fold();
   let lastMs = Infinity;
+  /** Of the last full snapshot or checkpoint, and of the events since. */
+  let pageChars = 0;
+  let chars = 0;
   const begin = (next: string): void => {
     if (next === rid) return;
     rid = next;
     fold = new Fold();
     lastMs = Infinity;
   };
+  const restart = (ts: number, size: number): void => {
+    lastMs = ts;
+    pageChars = size;
+    chars = 0;
+  };
+  const isDue = (ts: number): boolean =>
+    ts - lastMs >= intervalMs &&
+    (chars * PAGE_TO_EVENTS_MAX >= pageChars || ts - lastMs >= INTERVALS_MAX * intervalMs);
   return {
     /** @returns the checkpoint that stands before the event, where one is due */
     add(event: SessionEvent): PlacedCheckpoint | undefined {
@@ -66,14 +83,15 @@ export function createCheckpoints(intervalMs = CHECKPOINT_INTERVAL_MS) {
       const { type, ts, seq } = event;
       const isOwn = type === EventType.fullSnapshot || type === EventType.meta;
       let due: PlacedCheckpoint | undefined;
-      if (!isOwn && ts - lastMs >= intervalMs) {
+      if (!isOwn && isDue(ts)) {
         const checkpoint = fold.checkpoint(ts);
         if (checkpoint) due = { rid: event.rid, seq, ts, payload: encodeCheckpoint(checkpoint) };
         // Of a page that cannot be written it is not tried again at each event.
-        lastMs = ts;
+        restart(ts, due?.payload.length ?? pageChars);
       }
       fold.apply(event);
-      if (type === EventType.fullSnapshot) lastMs = ts;
+      if (type === EventType.fullSnapshot) restart(ts, event.chars ?? 0);
+      else chars += event.chars ?? Infinity;
       return due;
     },
     /**
@@ -84,7 +102,7 @@ export function createCheckpoints(intervalMs = CHECKPOINT_INTERVAL_MS) {
       begin(rid);
       if (lastMs < Infinity) return false;
       for (const { type, data } of eventsOf(decodeCheckpoint(payload), ts)) fold.apply({ type, ts, data });
-      lastMs = ts;
+      restart(ts, payload.length);
       return true;
     },
   };

@@ -364,6 +364,16 @@ describe('checkpoints', () => {
       ['a', 6, 300_000],
     ]);
   });
+  test('of a page that is large beside what happens on it are few', () => {
+    const [meta, snapshot] = begin('a', 0);
+    const small = Array.from({ length: 40 }, (_, i) => ({ ...change(3 + i, i * 20_000), chars: 10 }));
+    const chars = 10_000;
+    const told = [meta!, { ...snapshot!, chars }, ...small];
+    // After ten minutes; then the page, as it is written, is no longer large.
+    expect(placesOf(told)[0]).toEqual(['a', 33, 600_000]);
+    const many = small.map((one) => ({ ...one, chars: chars / 24 }));
+    expect(placesOf([meta!, { ...snapshot!, chars }, ...many])[0]).toEqual(['a', 6, 60_000]);
+  });
   test('hold the page as it was before that event', () => {
     const [found] = checkpointsOf([...begin('a', 0), change(3, 30_000), change(4, 60_000)]);
     expect(bodyOf(decodeCheckpoint(found!.payload))[0]!.attributes).toEqual({ class: 'c3' });

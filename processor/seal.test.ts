@@ -106,7 +106,11 @@ describe('sealed files', () => {
       const own = rows.filter((row) => `${row.session_id.at(-1)}${row.rid}` === which);
       return [
         ...checkpointsOf(
-          own.map((row) => ({ ...row, ts: Number(row.ts) / 1000, data: JSON.parse(row.payload) as unknown })),
+          own.map((row) => ({
+            ...row,
+            ...{ ts: Number(row.ts) / 1000, chars: row.payload.length },
+            data: JSON.parse(row.payload) as unknown,
+          })),
         ),
       ];
     });

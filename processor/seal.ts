@@ -48,11 +48,12 @@ export function createSealer() {
     add({ row, isSplit, isBefore }: Whole): ReplayRow[] {
       // Of the session's own: another's page load may have given itself the same id.
       const key = { rid: `${row.session_id}/${row.rid}`, seq: row.seq, ts: Number(row.ts) / 1000 };
+      const { payload, type } = row;
       const isCheckpoint = row.kind === 'checkpoint';
-      const isKept = isCheckpoint && checkpoints.resume({ ...key, payload: row.payload });
+      const isKept = isCheckpoint && checkpoints.resume({ ...key, payload });
       const due = isCheckpoint
         ? undefined
-        : checkpoints.add({ ...key, type: row.type, data: JSON.parse(row.payload) as unknown });
+        : checkpoints.add({ ...key, type, data: JSON.parse(payload) as unknown, chars: payload.length });
       if (isBefore || (isCheckpoint && !isKept)) return [];
       const own = isSplit ? row : split(row);
       if (!due) return [own];
