@@ -24,6 +24,7 @@ import type { Store } from './store.ts';
 export interface FlushInput {
   shard: number;
   fromSeq: number;
+  prevSeq?: number | undefined;
   lastSeq: number;
   resumeSeq: number;
   batches: Batch[];
@@ -155,11 +156,12 @@ async function build(input: FlushInput, parts: FlushParts): Promise<Flushed> {
     }
     await write();
   }
-  const { shard, fromSeq, lastSeq, resumeSeq } = input;
+  const { shard, fromSeq, prevSeq, lastSeq, resumeSeq } = input;
   const commit: Commit = {
     v: 1,
     shard,
     fromSeq,
+    ...(prevSeq !== undefined && { prevSeq }),
     lastSeq,
     resumeSeq,
     committedMs: parts.now(),

@@ -9,6 +9,7 @@ import {
 } from './layout.ts';
 import { eventsFileOf } from './lake-file.ts';
 import { isStoreError, type Store } from './store.ts';
+import { createUnlistedFinder } from './unlisted.ts';
 import { decodeFile, decodeReplayGroup, decodeReplayGroups, type ReplayGroup } from './x-hyparquet.ts';
 
 /** What of a project can be seen at one moment. */
@@ -79,11 +80,12 @@ const LOOKS_MAX = 5;
 /** Commits in the store, each read once. Those removed while they are being read have been taken in and are left out. */
 export function createCommitCache(store: Store): { list(): Promise<Commit[]> } {
   const read = createImmutableReader(store);
+  const withUnlisted = createUnlistedFinder((key) => getJsonIfThere<Commit>(store, key));
   return {
     async list() {
       const keys: string[] = [];
       for await (const { key } of store.list(paths.l0Prefix)) if (key.endsWith('.json')) keys.push(key);
-      return read<Commit>(keys);
+      return withUnlisted(await read<Commit>(keys));
     },
   };
 }

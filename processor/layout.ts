@@ -269,6 +269,8 @@ export interface Commit {
   shard: number;
   /** lastSeq of the shard's previous commit + 1. */
   fromSeq: number;
+  /** `fromSeq` of that one; absent in a shard's first. */
+  prevSeq?: number;
   lastSeq: number;
   /** Where to read on after a takeover: below lastSeq + 1 when a batch's frames had not all come. What `sessions` names is skipped. */
   resumeSeq: number;

@@ -174,6 +174,7 @@ export function createShardWorker(shard: number, parts: ShardWorkerParts): Shard
     const input = {
       shard,
       fromSeq: at.fromSeq,
+      prevSeq: at.prevSeq,
       lastSeq,
       resumeSeq: Math.min(hand.lastSeq + 1, ...waiting.map(({ seq }) => seq)),
       batches,
@@ -187,6 +188,7 @@ export function createShardWorker(shard: number, parts: ShardWorkerParts): Shard
     }
     at.seen.add(flushed.commit.sessions);
     at.seen.prune(nowMs);
+    at.prevSeq = at.fromSeq;
     at.fromSeq = lastSeq + 1;
     at.resumeSeq = input.resumeSeq;
     chainMs = now();

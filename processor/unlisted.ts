@@ -1,0 +1,35 @@
+import { paths, type Commit } from './layout.ts';
+
+/**
+ * A list may tell of a commit and not yet of one before it: of what is made while it runs, and where it tells late of what is
+ * new. Taken for the whole, that would hide the other's rows for ever, and let what it dealt with come once more. So each
+ * commit names the one before, which is got by its name; one that is not there was forgotten, as all before it.
+ *
+ * @param get of a key. @returns adds such commits, in the order of shards and positions
+ */
+export function createUnlistedFinder(
+  get: (key: string) => Promise<Commit | undefined>,
+): (commits: readonly Commit[]) => Promise<Commit[]> {
+  /** Names come but once: what is gone stays so. */
+  let gone = new Set<string>();
+  return async (commits) => {
+    const known = new Map(commits.map((commit) => [keyOf(commit), commit]));
+    const missed = new Set<string>();
+    for (const listed of commits)
+      for (let key = keyBefore(listed); key && !known.has(key);) {
+        const found = gone.has(key) ? undefined : await get(key);
+        if (!found) {
+          missed.add(key);
+          break;
+        }
+        known.set(key, found);
+        key = keyBefore(found);
+      }
+    gone = missed;
+    return [...known.values()].sort((a, b) => a.shard - b.shard || a.fromSeq - b.fromSeq);
+  };
+}
+
+const keyOf = ({ shard, fromSeq }: Commit): string => paths.commit(shard, fromSeq);
+const keyBefore = ({ shard, prevSeq }: Commit): string | undefined =>
+  prevSeq === undefined ? undefined : paths.commit(shard, prevSeq);
