@@ -2,7 +2,7 @@ import { RETENTION_DAYS } from '#projects';
 import { sessionFilter, shardOf, type Stream } from '#stream';
 import { removeUnreferenced } from './assets.ts';
 import { writeRows, type CompactParts } from './compact.ts';
-import type { QuarantineNote } from './flush.ts';
+import { removeNoted, type QuarantineNote } from './flush.ts';
 import { encodeJson, getJson, getJsonIfThere } from './lake-reader.ts';
 import {
   className,
@@ -184,7 +184,7 @@ async function removeQuarantined(store: Store, project: string, session: string)
   for await (const { key } of store.list(paths.quarantineShardPrefix(shard))) {
     if (!key.endsWith('.json')) continue;
     const note = await getJson<QuarantineNote>(store, key);
-    if (note.project === project && note.session === session) keys.push(key, key.replace(/json$/, 'bin'));
+    if (note.project === project && note.session === session) keys.push(key);
   }
-  await store.remove(keys);
+  await removeNoted(store, keys);
 }

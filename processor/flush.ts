@@ -240,14 +240,18 @@ async function quarantineAll(
   if (!put.length) return;
   for (const one of put) await quarantine(store, shard, one);
   await erasures.refresh();
-  const late = put.filter(isErased);
-  await store.remove(
-    late.flatMap(({ seq }) => [paths.quarantine(shard, seq, 'bin'), paths.quarantine(shard, seq, 'json')]),
-  );
+  const late = put.filter(isErased).map(({ seq }) => paths.quarantine(shard, seq, 'json'));
+  await removeNoted(store, late);
+}
+
+/** No bytes ever lie there without their note, which tells an erasure whose they are. @param notes keys */
+export async function removeNoted(store: Store, notes: readonly string[]): Promise<void> {
+  await store.remove(notes.map((key) => key.replace(/json$/, 'bin')));
+  await store.remove([...notes]);
 }
 
 async function quarantine(store: Store, shard: number, { bytes, ...rest }: Rejected): Promise<void> {
   const note: QuarantineNote = { v: 1, shard, ...rest, bytes: bytes.length };
-  await store.put(paths.quarantine(shard, rest.seq, 'bin'), bytes);
   await store.put(paths.quarantine(shard, rest.seq, 'json'), encodeJson(note));
+  await store.put(paths.quarantine(shard, rest.seq, 'bin'), bytes);
 }

@@ -84,8 +84,14 @@ export async function collectGarbage(
   // Of sessions that began before it was written, so that nothing of theirs comes again.
   for (const object of await listAll(store, paths.seenPrefix))
     if (object.modifiedMs < nowMs - COMES_AGAIN_MS) gone.push(object.key);
-  for (const object of await listAll(store, paths.quarantinePrefix))
-    if (object.modifiedMs < nowMs - QUARANTINE_DAYS * DAY_MS) gone.push(object.key);
+  const quarantine = await listAll(store, paths.quarantinePrefix);
+  const notes = new Set(keysOf(quarantine));
+  // Bytes that were put while an erasure took their note away.
+  const isOrphan = ({ key }: StoreObject): boolean =>
+    key.endsWith('.bin') && !notes.has(key.replace(/bin$/, 'json'));
+  for (const object of quarantine)
+    if (object.modifiedMs < nowMs - QUARANTINE_DAYS * DAY_MS || (isOrphan(object) && unnamed(object)))
+      gone.push(object.key);
 
   await store.remove(gone);
   const removed = new Set(gone);

@@ -39,6 +39,8 @@ export interface Maintenance {
 
 /** A recorder whose session is erased may go on sending for as long as a session lives. */
 const LATE_MS_MAX = 25 * 3_600_000;
+/** Who was in the midst of a flush when its receipt was written has put what he had by then, or is dead. */
+const IN_HAND_MS_MAX = 3_600_000;
 
 export function createMaintenance(parts: MaintenanceParts): Maintenance {
   const { store, stream, log } = parts;
@@ -74,6 +76,8 @@ export function createMaintenance(parts: MaintenanceParts): Maintenance {
   };
   let projects = new Set<string>();
   const receipts = new Map<string, Erasure>();
+  /** Of which it was looked once more whether something came after the receipt. */
+  const looked = new Set<string>();
   let collectedMs = -Infinity;
   let overdueBytes = 0;
 
@@ -108,8 +112,10 @@ export function createMaintenance(parts: MaintenanceParts): Maintenance {
       if (!erasure) continue;
       if (erasure.done) {
         receipts.set(key, erasure);
-        if (nowMs - erasure.requestedMs < LATE_MS_MAX)
-          await stream.erase(sessionFilter(erasure.project, erasure.session));
+        const ageMs = nowMs - erasure.done.atMs;
+        if (ageMs >= IN_HAND_MS_MAX && ageMs < LATE_MS_MAX && !looked.has(key)) {
+          if ((await erase(shared, erasure, nowMs)).whole) looked.add(key);
+        } else if (ageMs < LATE_MS_MAX) await stream.erase(sessionFilter(erasure.project, erasure.session));
         continue;
       }
       const { whole, ...erased } = await erase(shared, erasure, nowMs);
