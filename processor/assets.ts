@@ -98,35 +98,41 @@ export async function putAssetsAgain(
  * A flush puts its assets, then its commit, then its assets once more. So whoever commits while this removes is either
  * seen by the second look here, which brings back what was removed, or puts it again after. A compaction puts its assets
  * before its manifest, and the version made here after the removal is refused to one that began before.
+ * @returns false when no version could be made, so that all came back: to be done again
  */
 export async function removeUnreferenced(
   parts: Pick<CompactParts, 'store' | 'commits' | 'state' | 'nonce'>,
   project: string,
   session: string,
   nowMs: number,
-): Promise<void> {
+): Promise<boolean> {
   const { store } = parts;
   const date = sessionDate(session);
   const keys: string[] = [];
   for (const cls of RETENTION_DAYS.map(className))
     for await (const { key } of store.list(paths.assetsPrefix(cls, project, date))) keys.push(key);
-  if (!keys.length) return;
+  if (!keys.length) return true;
   const told = await referenced(parts, project, session);
   const removed = new Map<string, Uint8Array>();
   for (const key of keys.filter((one) => !told.has(one))) {
     removed.set(key, await store.get(key));
     await store.remove([key]);
   }
-  if (!removed.size) return;
-  while (!(await publish(store, await parts.state(project), { days: new Map() }, nowMs, parts.nonce())));
+  if (!removed.size) return true;
+  let isMade = false;
   // When it cannot be told, all come back, and the erasure is done again.
-  const since = await referenced(parts, project, session).catch((error: unknown) => ({
-    error,
-    has: () => true,
-  }));
+  const since = await (async () => {
+    for (let attempt = 0; attempt < VERSIONS_MAX && !isMade; attempt++)
+      isMade = await publish(store, await parts.state(project), { days: new Map() }, nowMs, parts.nonce());
+    return isMade ? referenced(parts, project, session) : { has: () => true };
+  })().catch((error: unknown) => ({ error, has: () => true }));
   for (const [key, bytes] of removed) if (since.has(key)) await store.put(key, bytes);
   if ('error' in since) throw since.error;
+  return isMade;
 }
+
+/** Against compactions that are faster. */
+const VERSIONS_MAX = 3;
 
 const COLUMNS_READ: ('project' | 'session_id' | 'type' | 'name')[] = [
   'project',

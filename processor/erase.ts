@@ -54,10 +54,10 @@ export async function erase(
   await parts.store.remove(holding);
   const committedAreGone = await removeCommitted(parts, project, session);
   const uncommittedAreGone = await removeUncommitted(parts, session);
-  await removeUnreferenced(parts, project, session, nowMs);
+  const assetsAreGone = await removeUnreferenced(parts, project, session, nowMs);
   await scrub(parts.store, session);
   await removeQuarantined(parts.store, project, session);
-  return { ...erased, messages, whole: committedAreGone && uncommittedAreGone };
+  return { ...erased, messages, whole: committedAreGone && uncommittedAreGone && assetsAreGone };
 }
 
 /** Publishes the day's files without the session's rows. `holding` is what held them, also what no manifest names any more. */
