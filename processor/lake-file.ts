@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import {
   EVENTS_GROUP_ROWS_MAX,
   SNAPSHOT_GROUPS_KEY,
@@ -18,7 +19,7 @@ export interface EncodedFile {
 /** Sorts the rows in place. There must be at least one. */
 export async function encodeEventsFile(key: string, cls: ClassName, rows: EventRow[]): Promise<EncodedFile> {
   const bytes = await eventsFileOf(rows);
-  return { bytes, file: describe(key, 'events', cls, rows, bytes) };
+  return { bytes, file: describeFile(key, 'events', cls, rows, bytes) };
 }
 
 /** Sorts the rows in place. There must be at least one. */
@@ -28,7 +29,7 @@ export async function encodeReplayFile(key: string, cls: ClassName, rows: Replay
   const bytes = await encodeFile('replay', rows, sizes, {
     [SNAPSHOT_GROUPS_KEY]: JSON.stringify(snapshots),
   });
-  return { bytes, file: describe(key, 'replay', cls, rows, bytes) };
+  return { bytes, file: describeFile(key, 'replay', cls, rows, bytes) };
 }
 
 /** Bytes of an `events` file. Sorts the rows in place. */
@@ -36,7 +37,8 @@ export function eventsFileOf(rows: EventRow[]): Promise<Uint8Array> {
   return encodeFile('events', rows.sort(compareRows), [EVENTS_GROUP_ROWS_MAX]);
 }
 
-function describe(
+/** The file's line in a commit or day manifest. */
+export function describeFile(
   key: string,
   table: LakeFile['table'],
   cls: ClassName,
@@ -59,5 +61,6 @@ function describe(
     lastSession: rows.at(-1)!.session_id,
     minMs: Math.floor(Number(min) / 1000),
     maxMs: Math.ceil(Number(max) / 1000),
+    sha256: createHash('sha256').update(bytes).digest('hex'),
   };
 }

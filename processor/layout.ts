@@ -14,6 +14,7 @@
  *   v1/iceberg/project=<id>/<table>/metadata/version-hint.text      the newest N
  *   v1/erasures/project=<id>/<session>.json                         tombstone, then receipt
  *   v1/quarantine/shard=07/<seq>.{json,bin}                         a batch that could not be read, and why
+ *   v1/quarantine/files/<key>                                       a file that could not be read, put aside by a repair
  *
  * What can be seen is: the files of the newest root manifest, and those of every commit whose `fromSeq` is above the
  * shard's number in that manifest's `l0`; less rows past their class, less erased sessions.
@@ -48,6 +49,8 @@ export const paths = {
   seenShardPrefix: (shard: number): string => `${ROOT}/seen/${shardPart(shard)}/`,
   seen: (shard: number, fromSeq: number): string =>
     `${ROOT}/seen/${shardPart(shard)}/${digits(fromSeq, 16)}.json`,
+  /** Of all classes, and of little else: `placeOf` tells which. */
+  classesPrefix: `${ROOT}/r`,
   classPrefix: (cls: ClassName): string => `${ROOT}/${cls}/`,
   dayPrefix: (cls: ClassName, table: Table, project: string, date: string): string =>
     `${ROOT}/${cls}/${table}/project=${project}/date=${date}/`,
@@ -78,6 +81,8 @@ export const paths = {
     `${ROOT}/erasures/project=${project}/${session}.json`,
   quarantinePrefix: `${ROOT}/quarantine/`,
   quarantineShardPrefix: (shard: number): string => `${ROOT}/quarantine/${shardPart(shard)}/`,
+  quarantinedFilesPrefix: `${ROOT}/quarantine/files/`,
+  quarantinedFile: (key: string): string => `${ROOT}/quarantine/files/${key}`,
   quarantine: (shard: number, seq: number, ext: 'json' | 'bin'): string =>
     `${ROOT}/quarantine/${shardPart(shard)}/${digits(seq, 16)}.${ext}`,
 } as const;
@@ -251,6 +256,8 @@ export interface LakeFile {
   /** Bounds of ts, inclusive, epoch milliseconds. */
   minMs: number;
   maxMs: number;
+  /** Of its bytes, hex. Absent in what was written before there was one. */
+  sha256?: string;
 }
 
 /** Created once, under the stream position at which it begins: of a redo or two owners exactly one commit wins. */

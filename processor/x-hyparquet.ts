@@ -115,6 +115,35 @@ export async function decodeFile<T extends Table>(
   return decodeRows(table, file, metadata, columns);
 }
 
+/** What a file's footer says: rows of each row group, and how its columns differ from the table's. @throws for what is no Parquet */
+export async function decodeFooter(
+  table: Table,
+  bytes: Uint8Array,
+): Promise<{ groupRows: number[]; differences: string[] }> {
+  const metadata = await parquetMetadataAsync(bufferOf(bytes, 0, bytes.length), {
+    parsers,
+    geoparquet: false,
+  });
+  const found = new Map(metadata.schema.slice(1).map((element) => [element.name, element]));
+  const differences = schemaOf(COLUMNS[table])
+    .slice(1)
+    .flatMap((wanted) => {
+      const is = found.get(wanted.name);
+      found.delete(wanted.name);
+      // A column that came later is not in older files.
+      if (!is) return wanted.repetition_type === 'REQUIRED' ? [`${wanted.name} is missing`] : [];
+      const same =
+        is.field_id === wanted.field_id &&
+        is.type === wanted.type &&
+        is.repetition_type === wanted.repetition_type;
+      return same ? [] : [`${wanted.name} is ${is.type} with field id ${String(is.field_id)}`];
+    });
+  return {
+    groupRows: metadata.row_groups.map(({ num_rows }) => Number(num_rows)),
+    differences: [...differences, ...[...found.keys()].map((name) => `${name} is no column of ${table}`)],
+  };
+}
+
 async function decodeRows<T extends Table>(
   table: T,
   file: AsyncBuffer,
