@@ -75,3 +75,6 @@ export {
 } from './lake-reader.ts';
 export { encodeEventsFile, encodeReplayFile, type EncodedFile } from './lake-file.ts';
 export type { ReplayGroup } from './x-hyparquet.ts';
+export { fsck, type FsckOptions, type FsckReport } from './fsck.ts';
+export { repair } from './repair.ts';
+export type { Finding } from './findings.ts';
