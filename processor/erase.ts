@@ -57,6 +57,7 @@ export async function erase(
   await removeUnreferenced(parts, project, session);
   await scrub(parts.store, session);
   await removeQuarantined(parts.store, project, session);
+  await removePutAside(parts.store, project, session);
   return { ...erased, messages, whole: committedAreGone && uncommittedAreGone };
 }
 
@@ -182,5 +183,14 @@ async function removeQuarantined(store: Store, project: string, session: string)
     const note = await getJson<QuarantineNote>(store, key);
     if (note.project === project && note.session === session) keys.push(key, key.replace(/json$/, 'bin'));
   }
+  await store.remove(keys);
+}
+
+/** What a repair put aside could not be read; it goes when the session may be in it. */
+async function removePutAside(store: Store, project: string, session: string): Promise<void> {
+  const places = [`/project=${project}/date=${sessionDate(session)}/`, paths.l0ShardPrefix(shardOf(session))];
+  const keys: string[] = [];
+  for await (const { key } of store.list(paths.quarantinedFilesPrefix))
+    if (places.some((place) => key.includes(place))) keys.push(key);
   await store.remove(keys);
 }

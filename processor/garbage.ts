@@ -32,6 +32,8 @@ export interface GarbageParts {
   readRoots: (keys: readonly string[]) => Promise<RootManifest[]>;
   readDays: (keys: readonly string[]) => Promise<DayManifest[]>;
   iceberg: IcebergGarbage;
+  /** Whether a project's newest root is lost: see `createLossWatch`. */
+  isLost: (project: string, version: number) => Promise<boolean>;
 }
 
 export interface Collected {
@@ -67,14 +69,14 @@ export async function collectGarbage(
     for (const root of all) if (!inUse.includes(root)) gone.push(paths.manifest(root.project, root.version));
     for (const root of inUse) for (const key of Object.values(root.days)) dayKeys.add(key);
   }
-  const fileKeys = new Set<string>();
-  for (const day of await parts.readDays([...dayKeys].sort()))
-    for (const file of day.files) fileKeys.add(file.key);
-  for (const object of manifests)
-    if (isDay(object.key) && !dayKeys.has(object.key) && unnamed(object)) gone.push(object.key);
+  const days = await parts.readDays([...dayKeys].sort());
+  const fileKeys = new Set(days.flatMap((day) => day.files.map((file) => file.key)));
+  const blind = await blindProjects(parts, roots, dayKeys, days);
+  const isLeft = ({ key, ...rest }: StoreObject, named: ReadonlySet<string>): boolean =>
+    !named.has(key) && unnamed({ key, ...rest }) && (!blind(key) || isOverdue(key, nowMs));
+  for (const object of manifests) if (isDay(object.key) && isLeft(object, dayKeys)) gone.push(object.key);
   for (const object of files)
-    if (isAsset(object.key) ? isOverdue(object.key, nowMs) : !fileKeys.has(object.key) && unnamed(object))
-      gone.push(object.key);
+    if (isAsset(object.key) ? isOverdue(object.key, nowMs) : isLeft(object, fileKeys)) gone.push(object.key);
 
   gone.push(
     ...(await spentCommits(parts, l0, (project) => roots.get(project) ?? [], nowMs, graceMs, unnamed)),
@@ -93,6 +95,32 @@ export async function collectGarbage(
     .filter(({ key }) => !removed.has(key) && isOverdue(key, nowMs))
     .reduce((sum, { bytes }) => sum + bytes, 0);
   return { projects: new Set(roots.keys()), removed: gone.length, overdueBytes };
+}
+
+/**
+ * Whether an object is of a project of which it cannot be told what its manifests name: one that has none, or whose newest
+ * root, or a day that it names, is lost. Its files stay, but for those past their class, until it is repaired.
+ */
+async function blindProjects(
+  { isLost }: GarbageParts,
+  roots: ReadonlyMap<string, readonly RootManifest[]>,
+  dayKeys: ReadonlySet<string>,
+  days: readonly DayManifest[],
+): Promise<(key: string) => boolean> {
+  const read = countBy(days, ({ project }) => project);
+  const named = countBy([...dayKeys], (key) => projectOf(key));
+  const whole = new Set<string>();
+  for (const [project, all] of roots)
+    if (read.get(project) === named.get(project) && !(await isLost(project, all.at(-1)!.version)))
+      whole.add(project);
+  return (key) => !whole.has(projectOf(key));
+}
+const projectOf = (key: string): string => /\/project=([^/]+)\//.exec(key)?.[1] ?? '';
+
+function countBy<T>(all: readonly T[], nameOf: (one: T) => string): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const one of all) counts.set(nameOf(one), (counts.get(nameOf(one)) ?? 0) + 1);
+  return counts;
 }
 
 /** Data files of spent commits and of none; and the commits themselves after a while, but for each shard's newest. */

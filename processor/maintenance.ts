@@ -8,6 +8,7 @@ import { createIceberg } from './iceberg.ts';
 import { createIcebergGarbage } from './iceberg-garbage.ts';
 import { createCommitCache, createImmutableReader, encodeJson, getJsonIfThere } from './lake-reader.ts';
 import { paths, type Erasure, type LakeFile } from './layout.ts';
+import { createLossWatch } from './lost-root.ts';
 import { createManifestReader, publish } from './manifest.ts';
 import { StoreError } from './store.ts';
 
@@ -71,6 +72,7 @@ export function createMaintenance(parts: MaintenanceParts): Maintenance {
     readRoots: createImmutableReader(store),
     readDays: createImmutableReader(store),
     iceberg: createIcebergGarbage(store),
+    isLost: createLossWatch(store),
   };
   let projects = new Set<string>();
   const receipts = new Map<string, Erasure>();
