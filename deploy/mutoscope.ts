@@ -14,6 +14,7 @@ export interface Command {
 
 const COMMANDS: Record<string, () => Promise<Command>> = {
   fsck: () => import('./command-fsck.ts'),
+  retention: () => import('./command-retention.ts'),
 };
 
 /** @returns the exit code */

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
-import { RETENTION_DAYS } from '#projects';
 import { ASSET_BYTES_MAX, assetName, assetType, EventType } from '#protocol';
+import { classesOfDay } from './classes.ts';
 import type { CompactParts } from './compact.ts';
 import type { RecordedEvent } from './decode-batch.ts';
 import type { Erasures } from './erasures.ts';
-import { className, paths, pendingCommits, sessionDate, type ClassName } from './layout.ts';
+import { paths, pendingCommits, sessionDate, type ClassName } from './layout.ts';
 import { isStoreError, type Store } from './store.ts';
 import { decodeFile } from './x-hyparquet.ts';
 
@@ -105,7 +105,7 @@ export async function removeUnreferenced(
   const { store } = parts;
   const date = sessionDate(session);
   const keys: string[] = [];
-  for (const cls of RETENTION_DAYS.map(className))
+  for (const cls of await classesOfDay(parts, project, date))
     for await (const { key } of store.list(paths.assetsPrefix(cls, project, date))) keys.push(key);
   if (!keys.length) return;
   const told = await referenced(parts, project, session);

@@ -1,14 +1,14 @@
 import { SHARDS } from '#stream';
-import { RETENTION_DAYS } from '#projects';
+import { classesIn, QUARANTINE_DAYS } from './classes.ts';
 import type { Erasures } from './erasures.ts';
 import type { IcebergGarbage } from './iceberg-garbage.ts';
 import { getJsonIfThere, encodeJson } from './lake-reader.ts';
 import {
-  className,
   classDays,
   dayIsPast,
   paths,
   placeOf,
+  type ClassName,
   type Commit,
   type DayManifest,
   type RootManifest,
@@ -22,7 +22,6 @@ import type { Store, StoreObject } from './store.ts';
 const UNNAMED_MS_MAX = 3_600_000;
 /** A commit's name stays so long after it was made, so that an owner that slept cannot make it again. */
 const COMMIT_MS_MIN = 3_600_000;
-export const QUARANTINE_DAYS = 30;
 const DAY_MS = 86_400_000;
 
 export interface GarbageParts {
@@ -41,6 +40,9 @@ export interface Collected {
   removed: number;
   /** Bytes of days past their class that are still there. */
   overdueBytes: number;
+  /** Data files and assets that stay. */
+  stored: StoreObject[];
+  classes: ClassName[];
 }
 
 /**
@@ -54,9 +56,7 @@ export async function collectGarbage(
 ): Promise<Collected> {
   const { store } = parts;
   // Data files are listed first: what is named in a manifest that is written meanwhile is younger than the listing.
-  const files: StoreObject[] = [];
-  for (const days of RETENTION_DAYS)
-    files.push(...(await listAll(store, paths.classPrefix(className(days)))));
+  const files = (await listAll(store, paths.classesPrefix)).filter(({ key }) => placeOf(key));
   const l0 = await listAll(store, paths.l0Prefix);
   const manifests = await listAll(store, paths.manifestPrefix);
   const roots = byProject(await parts.readRoots(keysOf(manifests).filter((key) => !isDay(key))));
@@ -91,10 +91,12 @@ export async function collectGarbage(
 
   await store.remove(gone);
   const removed = new Set(gone);
-  const overdueBytes = files
-    .filter(({ key }) => !removed.has(key) && isOverdue(key, nowMs))
+  const stored = files.filter(({ key }) => !removed.has(key));
+  const overdueBytes = stored
+    .filter(({ key }) => isOverdue(key, nowMs))
     .reduce((sum, { bytes }) => sum + bytes, 0);
-  return { projects: new Set(roots.keys()), removed: gone.length, overdueBytes };
+  const projects = new Set(roots.keys());
+  return { projects, removed: gone.length, overdueBytes, stored, classes: classesIn(files) };
 }
 
 /**

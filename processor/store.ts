@@ -78,3 +78,4 @@ export type { ReplayGroup } from './x-hyparquet.ts';
 export { fsck, type FsckOptions, type FsckReport } from './fsck.ts';
 export { repair } from './repair.ts';
 export type { Finding } from './findings.ts';
+export { openRetention, RetentionError, type Retention } from './retention.ts';
