@@ -13,6 +13,7 @@ export interface Command {
 }
 
 const COMMANDS: Record<string, () => Promise<Command>> = {
+  doctor: () => import('./command-doctor.ts'),
   fsck: () => import('./command-fsck.ts'),
   retention: () => import('./command-retention.ts'),
 };

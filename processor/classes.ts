@@ -22,7 +22,7 @@ export async function classesOfDay(
 export function classesIn(files: readonly Pick<StoreObject, 'key'>[]): ClassName[] {
   const classes = new Set(PLANS);
   for (const { key } of files) classes.add(placeOf(key)!.class);
-  return [...classes].sort();
+  return [...classes].sort((a, b) => classDays(a) - classDays(b));
 }
 
 /** What could not be read goes after this. */

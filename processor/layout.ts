@@ -15,6 +15,7 @@
  *   v1/erasures/project=<id>/<session>.json                         tombstone, then receipt
  *   v1/holds/project=<id>/<session>.json                            a session whose retention is its own, and what made it so
  *   v1/reports/retention/project=<id>.json                          what is stored of each class and day, and until when
+ *   v1/probe/<nonce>                                                for a moment, to see what the store does
  *   v1/quarantine/shard=07/<seq>.{json,bin}                         a batch that could not be read, and why
  *   v1/quarantine/files/<key>                                       a file that could not be read, put aside by a repair
  *
@@ -84,6 +85,8 @@ export const paths = {
   holdsPrefix: `${ROOT}/holds/`,
   projectHoldsPrefix: (project: string): string => `${ROOT}/holds/project=${project}/`,
   hold: (project: string, session: string): string => `${ROOT}/holds/project=${project}/${session}.json`,
+  probePrefix: `${ROOT}/probe/`,
+  retentionReportsPrefix: `${ROOT}/reports/retention/`,
   retentionReport: (project: string): string => `${ROOT}/reports/retention/project=${project}.json`,
   quarantinePrefix: `${ROOT}/quarantine/`,
   quarantineShardPrefix: (shard: number): string => `${ROOT}/quarantine/${shardPart(shard)}/`,

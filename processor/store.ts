@@ -79,3 +79,5 @@ export { fsck, type FsckOptions, type FsckReport } from './fsck.ts';
 export { repair } from './repair.ts';
 export type { Finding } from './findings.ts';
 export { openRetention, RetentionError, type Retention } from './retention.ts';
+export { examine } from './doctor.ts';
+export type { Check } from './doctor-judge.ts';
