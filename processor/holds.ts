@@ -15,7 +15,7 @@ import {
   type ReplayRow,
 } from './layout.ts';
 import { publish } from './manifest.ts';
-import { isStoreError, type Store } from './store.ts';
+import { isStoreError, type Store, type StoreObject } from './store.ts';
 import { decodeFile } from './x-hyparquet.ts';
 
 export { isHeld };
@@ -186,12 +186,22 @@ export interface Holds {
 export function createHolds(parts: HoldParts): Holds {
   /** By object: the files that were found to be as it says. */
   const checked = new Map<string, string>();
+  const read = new Map<string, { modifiedMs: number; bytes: number; hold: Hold }>();
+  const holdAt = async ({ key, modifiedMs, bytes }: StoreObject): Promise<Hold | undefined> => {
+    const before = read.get(key);
+    // Each act makes it longer.
+    if (before && before.modifiedMs === modifiedMs && before.bytes === bytes) return before.hold;
+    const hold = await getJsonIfThere<Hold>(parts.store, key);
+    if (hold) read.set(key, { modifiedMs, bytes, hold });
+    return hold;
+  };
   return {
     async apply(nowMs) {
-      const keys: string[] = [];
-      for await (const { key } of parts.store.list(paths.holdsPrefix)) keys.push(key);
-      for (const key of keys) {
-        const hold = await getJsonIfThere<Hold>(parts.store, key);
+      const objects: StoreObject[] = [];
+      for await (const object of parts.store.list(paths.holdsPrefix)) objects.push(object);
+      for (const object of objects) {
+        const { key } = object;
+        const hold = await holdAt(object);
         if (!hold) continue;
         const day = (await parts.state(hold.project)).days.get(sessionDate(hold.session));
         const files = (day?.files ?? []).map((file) => file.key);
