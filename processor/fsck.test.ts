@@ -280,6 +280,20 @@ describe('what is found and left', () => {
   });
 });
 
+it('a project of which only files are left is made anew from them', async () => {
+  await fill();
+  const before = await seen();
+  for (const prefix of [paths.projectManifestPrefix('shop'), paths.icebergPrefix])
+    for await (const { key } of store.list(prefix)) await store.remove([key]);
+  expect(await wrong()).toEqual([]);
+  const later = options({ nowMs: t0 + 3 * HOUR_MS });
+  expect((await fsck(store, later)).findings.map(({ code }) => code)).toContain('root_lost');
+  await repair({ store, nonce: () => `r${String(nonces++)}`, log: createLog('silent') }, later);
+  expect(await seen()).toEqual(before);
+  // The project that has its root has lost what other readers are led by, and its next compaction publishes it.
+  expect(await wrong()).toEqual([]);
+});
+
 it('what a crash left of a compaction does not show the rows of its commits twice', async () => {
   await fill();
   await lake.record({ startMs: today - 2 * DAY_MS, count: 3 });

@@ -47,8 +47,8 @@ export interface FsckReport {
   rows: number;
 }
 
-/** On top of the grace: what the sweeps leave to who may be about to name it, and their own interval. */
-const UNNAMED_MS_MAX = 3_600_000;
+/** After this the sweeps have removed what nothing names: they leave it for an hour on top of the grace. */
+const leftMs = ({ graceMs }: { graceMs: number }): number => 2 * graceMs + 2 * 3_600_000;
 const LOOKS_MAX = 5;
 
 /** @throws StoreError */
@@ -112,11 +112,13 @@ async function checkProject(
       }),
     );
   if (!root) {
-    const hasFiles = [...scan.files.keys()].some(
-      (file) => projectOf(file) === project && !placeOf(file)!.isAsset,
+    // A first compaction that crashed leaves files too, but no manifest, and the next one begins again.
+    const isOld = ({ modifiedMs }: StoreObject): boolean => options.nowMs - modifiedMs > leftMs(options);
+    const files = [...scan.files.values()].filter(
+      ({ key }) => projectOf(key) === project && !placeOf(key)!.isAsset,
     );
     const hasDays = [...scan.days.keys()].some((day) => projectOf(day) === project);
-    if (hasFiles && hasDays)
+    if (files.length && (hasDays || files.some(isOld)))
       findings.push(
         finding('root_lost', paths.manifest(project, 1), 'there are files and no root', { project }),
       );
@@ -297,13 +299,13 @@ function leftovers(scan: LakeScan, { nowMs, graceMs }: FsckOptions): Finding[] {
   for (const { key, modifiedMs } of [...data, ...scan.manifests.filter((one) => one.key.includes('/day/'))]) {
     if (named.has(key)) continue;
     const ageMs = nowMs - modifiedMs;
-    const level = ageMs > 2 * graceMs + 2 * UNNAMED_MS_MAX ? 'wrong' : 'note';
+    const level = ageMs > leftMs({ graceMs }) ? 'wrong' : 'note';
     const why = `nothing names it; it is ${Math.round(ageMs / 60_000)} minutes old`;
     findings.push(finding('leftover', key, why, { level, project: projectOf(key) }));
   }
   for (const { key } of scan.files.values()) {
     const { class: cls, date } = placeOf(key)!;
-    if (dayIsPast(date, classDays(cls), nowMs - 2 * graceMs - 2 * UNNAMED_MS_MAX))
+    if (dayIsPast(date, classDays(cls), nowMs - leftMs({ graceMs })))
       findings.push(finding('overdue', key, `class ${cls} of ${date} is over`, { project: projectOf(key) }));
   }
   return findings;
