@@ -8,6 +8,7 @@ import {
   isHeld,
   paths,
   sessionDate,
+  type ClassName,
   type EventRow,
   type Hold,
   type HoldAct,
@@ -15,7 +16,8 @@ import {
   type ReplayRow,
 } from './layout.ts';
 import { publish } from './manifest.ts';
-import { isStoreError, type Store, type StoreObject } from './store.ts';
+import { assetNames, copyAssets, dropAssets } from './moved-assets.ts';
+import type { Store, StoreObject } from './store.ts';
 import { decodeFile } from './x-hyparquet.ts';
 
 export { isHeld };
@@ -91,7 +93,7 @@ const spans = (file: LakeFile, session: string): boolean =>
 
 /**
  * Writes the day's files again so that each session's rows are in the class that `daysOf` says; undefined: where they are.
- * Assets that they tell of come along. @returns undefined when another published first. @throws StoreError
+ * Assets that they tell of come along, and stay behind only for others, or where the day may still bring some. @returns undefined when another published first. @throws StoreError
  */
 export async function moveRows(
   parts: HoldParts,
@@ -107,6 +109,8 @@ export async function moveRows(
   const written: LakeFile[] = [];
   const old: string[] = [];
   let moved = 0;
+  /** By class that rows left: the assets that they told of. */
+  const left = new Map<ClassName, Set<string>>();
   for (const file of state.days.get(date)?.files ?? []) {
     const own = classDays(file.class);
     const rows: Row[] = mayHold(file) ? await decodeFile(file.table, await store.get(file.key)) : [];
@@ -125,7 +129,9 @@ export async function moveRows(
       const bucket = { project, date, class: className(days), table: file.table, rows: group };
       if (days !== own && file.table === 'events') {
         moved += group.length;
-        await copyAssets(store, project, date, file, days, group as EventRow[]);
+        const names = assetNames(group as EventRow[]);
+        await copyAssets(store, { project, date, names, from: file.class, to: className(days) });
+        left.set(file.class, new Set([...(left.get(file.class) ?? []), ...names]));
       }
       written.push((await writeRows(parts, bucket)).file);
     }
@@ -140,28 +146,8 @@ export async function moveRows(
   // At once: a class that is shorter now is over when it says so, not when the replaced file goes.
   await parts.forget(project, nowMs);
   await store.remove(old);
+  if (dayIsClosed(date, nowMs)) await dropAssets(parts, project, date, left);
   return { rows: moved, files: old.length };
-}
-
-async function copyAssets(
-  store: Store,
-  project: string,
-  date: string,
-  file: LakeFile,
-  days: number,
-  rows: readonly EventRow[],
-): Promise<void> {
-  const names = rows.filter(({ type }) => type === 'asset' || type === 'asset_ref').map(({ name }) => name);
-  for (const name of new Set(names)) {
-    if (!name) continue;
-    try {
-      const bytes = await store.get(paths.asset(file.class, project, date, name));
-      await store.put(paths.asset(className(days), project, date, name), bytes);
-    } catch (error) {
-      // Refused ones are told of and not kept.
-      if (!isStoreError(error, 'not_found') && !isStoreError(error, 'bad_key')) throw error;
-    }
-  }
 }
 
 /** Makes one session's rows be where its object says. */

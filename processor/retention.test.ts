@@ -124,6 +124,8 @@ describe('a move', () => {
     expect(await retention.move('shop', session(1), 90)).toMatchObject({ rows: 3, files: 2 });
     expect(await rowsByClass()).toEqual({ '1 r90': 6, '2 r30': 8 });
     expect(Buffer.from(await store.get(paths.asset('r90', 'shop', date, name)))).toEqual(bytes);
+    // The day is closed, and no other tells of it.
+    expect(await keysOf(paths.assetsPrefix('r30', 'shop', date))).toEqual([]);
     await retention.move('shop', session(2), 7);
     expect(await rowsByClass()).toEqual({ '1 r90': 6, '2 r7': 8 });
     // Not as long as the replaced files would have stayed.
@@ -133,6 +135,23 @@ describe('a move', () => {
     expect((await getJson<Hold>(store, paths.hold('shop', session(2)))).acts).toEqual([
       { act: 'move', atMs: t0, retentionDays: 7 },
     ]);
+  });
+
+  it('leaves an asset of which others tell', async () => {
+    const bytes = Buffer.from('an image');
+    const name = `${createHash('sha256').update(bytes).digest('hex')}.png`;
+    await store.put(paths.asset('r30', 'shop', date, name), bytes);
+    const event = () => ({ type: 'asset_ref', name });
+    for (let i = 0; i < 3; i++) await lake.record({ startMs: start, count: 2, event });
+    await sweep();
+    const left = async (): Promise<number> => (await keysOf(paths.assetsPrefix('r30', 'shop', date))).length;
+    await retention.move('shop', session(1), 7);
+    expect(await left()).toBe(1);
+    // Of a commit that nobody took in, too.
+    await lake.record({ startMs: start, count: 2, event });
+    for (const n of [2, 3]) await retention.move('shop', session(n), 7);
+    expect(await left()).toBe(1);
+    expect(await keysOf(paths.assetsPrefix('r7', 'shop', date))).toHaveLength(1);
   });
 
   it('of all sessions before a day leaves later ones, days that are not over, and sessions with a will of their own', async () => {
