@@ -1,14 +1,26 @@
 import { RETENTION_DAYS } from '#projects';
 import type { CompactParts } from './compact.ts';
-import { classDays, className, lifecycleDays, paths, placeOf, type ClassName } from './layout.ts';
+import { getJsonIfThere } from './lake-reader.ts';
+import {
+  classDays,
+  className,
+  lifecycleDays,
+  paths,
+  placeOf,
+  type ClassName,
+  type RetentionReport,
+} from './layout.ts';
 import type { ExpiryRule, StoreObject } from './store.ts';
 
 /** Retention classes that there are: the plans', and whatever other a project has or had. */
 const PLANS = RETENTION_DAYS.map(className);
 
-/** Classes in which a project's rows of a day may be. @throws StoreError */
+/**
+ * Classes in which a project's rows and assets of a day may be: of the manifest, of the commits, which stay for an hour, and
+ * of what was stored when garbage was collected last, for rows leave the manifest before their assets. @throws StoreError
+ */
 export async function classesOfDay(
-  { state, commits }: Pick<CompactParts, 'state' | 'commits'>,
+  { store, state, commits }: Pick<CompactParts, 'store' | 'state' | 'commits'>,
   project: string,
   date: string,
 ): Promise<ClassName[]> {
@@ -16,6 +28,8 @@ export async function classesOfDay(
   for (const commit of await commits.list())
     for (const session of commit.sessions) if (session.project === project) classes.add(session.class);
   for (const file of (await state(project)).days.get(date)?.files ?? []) classes.add(file.class);
+  const report = await getJsonIfThere<RetentionReport>(store, paths.retentionReport(project));
+  for (const line of report?.lines ?? []) if (line.date === date) classes.add(className(line.retentionDays));
   return [...classes];
 }
 

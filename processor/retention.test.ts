@@ -103,10 +103,16 @@ describe('a class of its own number of days', () => {
     expect(expiryRules(many).length).toBeLessThan(1000);
   });
 
-  it('is found by an erasure, in files and among assets', async () => {
-    await lake.record({ startMs: start, count: 3, days: 45 });
+  it('is found by an erasure, in files and among assets, also when the commits are forgotten', async () => {
+    const bytes = Buffer.from('an image');
+    const name = `${createHash('sha256').update(bytes).digest('hex')}.png`;
+    await store.put(paths.asset('r45', 'shop', date, name), bytes);
+    await lake.record({ startMs: start, count: 3, days: 45, event: () => ({ type: 'asset', name }) });
     await sweep();
-    await lake.erase('shop', session(1), t0);
+    nowMs += 30 * HOUR_MS;
+    await sweep();
+    expect(await keysOf(paths.classPrefix('r45'))).toHaveLength(3);
+    await lake.erase('shop', session(1), nowMs);
     await sweep();
     expect(await keysOf(paths.classPrefix('r45'))).toEqual([]);
   });
