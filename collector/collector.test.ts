@@ -193,14 +193,14 @@ describe('a session', () => {
     expect(await again.ack()).toBe(3);
   });
 
-  test('keeps the retention class with which it began', async () => {
+  test('keeps the retention class with which it began, and the next session has the new one', async () => {
     const bench = await start();
     const { welcome } = await admitted(bench);
     const changed = {
       ...{ v: 1 as const, secret: 'a secret of tests' },
       projects: [
         {
-          ...{ id: 'demo', retentionDays: 365 as const, apiKeys: [] },
+          ...{ id: 'demo', retentionDays: 45, apiKeys: [] },
           writeKeys: [{ key: KEY, origins: ['*'] }],
         },
       ],
@@ -212,6 +212,11 @@ describe('a session', () => {
     await again.acked(1);
     const [message] = await stored(bench.stream);
     expect(decodeRecord(message!.bytes).envelope.retentionDays).toBe(30);
+    const { recorder: newcomer } = await admitted(later);
+    newcomer.send(batchFrame(1));
+    await newcomer.acked(1);
+    const [, ofNewcomer] = await stored(bench.stream);
+    expect(decodeRecord(ofNewcomer!.bytes).envelope.retentionDays).toBe(45);
   });
 
   test('gets a fresh token in good time, which is good when the first is not any more', async () => {

@@ -1,5 +1,12 @@
 import { expect, test } from 'vitest';
-import { findApiKey, findWriteKey, hashApiKey, originAllowed, type ProjectsDocument } from './projects.ts';
+import {
+  checkProjects,
+  findApiKey,
+  findWriteKey,
+  hashApiKey,
+  originAllowed,
+  type ProjectsDocument,
+} from './projects.ts';
 
 const doc: ProjectsDocument = {
   v: 1,
@@ -35,4 +42,19 @@ test.each<[allowed: string[], origin: string | undefined, isAllowed: boolean]>([
   [[], 'https://shop.example', false],
 ])('origins %j and a page of %s: %s', (origins, origin, isAllowed) => {
   expect(originAllowed({ key: 'wk_', origins }, origin)).toBe(isAllowed);
+});
+
+test.each([
+  [1, true],
+  [45, true],
+  [3650, true],
+  [0, false],
+  [3651, false],
+  [30.5, false],
+  ['30', false],
+  [undefined, false],
+])('a project that is kept %j days: %s', (days, isGood) => {
+  const changed = { ...doc, projects: [{ ...doc.projects[0]!, retentionDays: days as number }] };
+  if (isGood) expect(checkProjects(changed)).toBe(changed);
+  else expect(() => checkProjects(changed)).toThrow('retentionDays of project a is');
 });

@@ -41,11 +41,13 @@ export interface ApiKey {
 export const SCOPES = ['query', 'play', 'erase', 'admin'] as const;
 export type Scope = (typeof SCOPES)[number];
 
-/** Retention classes by plan: Starter, Professional, Business, Enterprise. */
-export const RETENTION_DAYS = [30, 90, 180, 365] as const;
-export type RetentionDays = (typeof RETENTION_DAYS)[number];
-export const isRetentionDays = (days: number): days is RetentionDays =>
-  RETENTION_DAYS.some((d) => d === days);
+/** Retention classes by plan: Starter, Professional, Business, Enterprise. A project may have any other. */
+export const RETENTION_DAYS: readonly RetentionDays[] = [30, 90, 180, 365];
+/** Whole days, from 1 to RETENTION_DAYS_MAX. */
+export type RetentionDays = number;
+export const RETENTION_DAYS_MAX = 3650;
+export const isRetentionDays = (days: unknown): days is RetentionDays =>
+  Number.isInteger(days) && (days as number) >= 1 && (days as number) <= RETENTION_DAYS_MAX;
 
 export const PROJECT_ID = /^[a-z0-9-]{1,32}$/;
 
@@ -56,7 +58,11 @@ export interface ProjectSource {
 
 /** For who reads the document. @throws Error that names the project and the value that cannot be */
 export function checkProjects(doc: ProjectsDocument): ProjectsDocument {
-  for (const { id, sampleRate, recordingPaused } of doc.projects) {
+  for (const { id, retentionDays, sampleRate, recordingPaused } of doc.projects) {
+    if (!isRetentionDays(retentionDays))
+      throw new Error(
+        `retentionDays of project ${id} is ${JSON.stringify(retentionDays)}, not a whole number from 1 to ${RETENTION_DAYS_MAX}`,
+      );
     if (sampleRate !== undefined && !(typeof sampleRate === 'number' && sampleRate >= 0 && sampleRate <= 1))
       throw new Error(
         `sampleRate of project ${id} is ${JSON.stringify(sampleRate)}, not a number from 0 to 1`,

@@ -41,7 +41,9 @@ describe('the configuration', () => {
     ['FLUSH_INTERVAL_MS', 'soon'],
     ['STREAM_BYTES_MAX', '1.5'],
     ['ROLE', 'everything'],
-    ['FIRST_RETENTION_DAYS', '31'],
+    ['FIRST_RETENTION_DAYS', '0'],
+    ['FIRST_RETENTION_DAYS', '3651'],
+    ['FIRST_RETENTION_DAYS', '30.5'],
   ])('%s=%s stops with the name and the value', (name, value) => {
     expect(() => readConfig({ [name]: value })).toThrow(`${name}="${value}" is`);
   });

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { RETENTION_DAYS_MAX } from './projects.ts';
 import { createHttp, listen, serveFiles, type Http } from './x-fastify.ts';
 import { createLog, type Log } from './x-pino.ts';
 import { createMetrics, type Metrics } from './x-prom-client.ts';
@@ -51,8 +52,6 @@ const list = (value: string): string[] =>
     .split(',')
     .map((part) => part.trim())
     .filter(Boolean);
-const retention = (value: string): 30 | 90 | 180 | 365 =>
-  Number(oneOf('30', '90', '180', '365')(value)) as 30 | 90 | 180 | 365;
 
 const MB = 1024 * 1024;
 
@@ -100,7 +99,11 @@ export const CONFIG = {
   ],
   DEMO: [oneOf('on', 'off'), 'off', 'serve the demo site under /demo/ (with the collector)'],
   FIRST_PROJECT: [text, 'demo', 'project made when the store has none'],
-  FIRST_RETENTION_DAYS: [retention, '30', 'its retention class: 30, 90, 180 or 365'],
+  FIRST_RETENTION_DAYS: [
+    integer(1, RETENTION_DAYS_MAX),
+    '30',
+    'its retention class: so many days are sessions kept',
+  ],
   FIRST_WRITE_KEY: [text, '', 'its write key, wk_…; default: random'],
   FIRST_API_KEY: [text, '', 'its API key, ak_…; default: random, kept in DATA_DIR/keys.json'],
   FIRST_ORIGINS: [

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
-import { RETENTION_DAYS } from '#projects';
 import { ASSET_BYTES_MAX, assetName, assetType, EventType } from '#protocol';
+import { classesOfDay } from './classes.ts';
 import type { CompactParts } from './compact.ts';
 import type { RecordedEvent } from './decode-batch.ts';
 import type { Erasures } from './erasures.ts';
-import { className, paths, pendingCommits, sessionDate, type ClassName } from './layout.ts';
+import { paths, pendingCommits, sessionDate, type ClassName } from './layout.ts';
 import { publish } from './manifest.ts';
 import { isStoreError, type Store } from './store.ts';
 import { decodeAssetNames, decodeFile } from './x-hyparquet.ts';
@@ -109,7 +109,7 @@ export async function removeUnreferenced(
   const { store } = parts;
   const date = sessionDate(session);
   const keys: string[] = [];
-  for (const cls of RETENTION_DAYS.map(className))
+  for (const cls of await classesOfDay(parts, project, date))
     for await (const { key } of store.list(paths.assetsPrefix(cls, project, date))) keys.push(key);
   if (!keys.length) return true;
   const told = await referenced(parts, project, session);
@@ -157,7 +157,8 @@ async function referenced(
   const keys = new Set<string>();
   for (const { key, bytes, class: cls, sealed } of files)
     if (sealed)
-      for (const name of await decodeAssetNames(bytes, (start, end) => store.get(key, { start, end })))
+      for (const name of (await decodeAssetNames(bytes, (start, end) => store.get(key, { start, end }))) ??
+        [])
         keys.add(paths.asset(cls, project, date, name));
   for (const file of files.filter(({ table }) => table === 'events'))
     for (const row of await decodeFile('events', await store.get(file.key), COLUMNS_READ)) {

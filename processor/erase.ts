@@ -1,11 +1,10 @@
-import { RETENTION_DAYS } from '#projects';
 import { sessionFilter, shardOf, type Stream } from '#stream';
 import { removeUnreferenced } from './assets.ts';
+import { classesOfDay } from './classes.ts';
 import { writeRows, type CompactParts } from './compact.ts';
 import { removeNoted, type QuarantineNote } from './flush.ts';
 import { encodeJson, getJson, getJsonIfThere } from './lake-reader.ts';
 import {
-  className,
   paths,
   sessionDate,
   takenIn,
@@ -57,6 +56,7 @@ export async function erase(
   const assetsAreGone = await removeUnreferenced(parts, project, session, nowMs);
   await scrub(parts.store, session);
   await removeQuarantined(parts.store, project, session);
+  await removePutAside(parts.store, project, session);
   return { ...erased, messages, whole: committedAreGone && uncommittedAreGone && assetsAreGone };
 }
 
@@ -70,7 +70,7 @@ async function rewriteDay(
   const { store } = parts;
   const date = sessionDate(session);
   const live = new Map((state.days.get(date)?.files ?? []).map((file) => [file.key, file]));
-  const holding = await filesHolding(store, state.project, date, session);
+  const holding = await filesHolding(parts, state.project, date, session);
   if (!holding.length) return { rows: 0, filesRewritten: [], holding: [] };
   const kept = [...live.values()].filter((file) => !holding.some(({ key }) => key === file.key));
   const written: LakeFile[] = [];
@@ -102,13 +102,14 @@ async function rewriteDay(
 }
 
 async function filesHolding(
-  store: Store,
+  parts: EraseParts,
   project: string,
   date: string,
   session: string,
 ): Promise<{ key: string }[]> {
   const holding: { key: string }[] = [];
-  for (const cls of RETENTION_DAYS.map(className))
+  const { store } = parts;
+  for (const cls of await classesOfDay(parts, project, date))
     for (const table of ['events', 'replay'] as const)
       for await (const { key } of store.list(paths.dayPrefix(cls, table, project, date))) {
         const rows = await decodeFile<'events' | 'replay'>(table, await store.get(key), ['session_id']);
@@ -187,4 +188,13 @@ async function removeQuarantined(store: Store, project: string, session: string)
     if (note.project === project && note.session === session) keys.push(key);
   }
   await removeNoted(store, keys);
+}
+
+/** What a repair put aside could not be read; it goes when the session may be in it. */
+async function removePutAside(store: Store, project: string, session: string): Promise<void> {
+  const places = [`/project=${project}/date=${sessionDate(session)}/`, paths.l0ShardPrefix(shardOf(session))];
+  const keys: string[] = [];
+  for await (const { key } of store.list(paths.quarantinedFilesPrefix))
+    if (places.some((place) => key.includes(place))) keys.push(key);
+  await store.remove(keys);
 }

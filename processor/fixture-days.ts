@@ -24,7 +24,7 @@ export interface DaysSession {
   project?: string;
   startMs: number;
   count?: number;
-  days?: 30 | 90 | 180 | 365;
+  days?: number;
   /** What each event has, beside its key. */
   event?: (i: number) => Partial<EventRow>;
 }

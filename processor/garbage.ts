@@ -1,14 +1,14 @@
 import { SHARDS } from '#stream';
-import { RETENTION_DAYS } from '#projects';
+import { classesIn, QUARANTINE_DAYS } from './classes.ts';
 import type { Erasures } from './erasures.ts';
 import type { IcebergGarbage } from './iceberg-garbage.ts';
 import { getJsonIfThere, encodeJson } from './lake-reader.ts';
 import {
-  className,
   classDays,
   dayIsPast,
   paths,
   placeOf,
+  type ClassName,
   type Commit,
   type DayManifest,
   type RootManifest,
@@ -22,7 +22,6 @@ import type { Store, StoreObject } from './store.ts';
 const UNNAMED_MS_MAX = 3_600_000;
 /** A commit's name stays so long after it was made, so that an owner that slept cannot make it again. */
 const COMMIT_MS_MIN = 3_600_000;
-export const QUARANTINE_DAYS = 30;
 const DAY_MS = 86_400_000;
 
 export interface GarbageParts {
@@ -32,6 +31,8 @@ export interface GarbageParts {
   readRoots: (keys: readonly string[]) => Promise<RootManifest[]>;
   readDays: (keys: readonly string[]) => Promise<DayManifest[]>;
   iceberg: IcebergGarbage;
+  /** Whether a project's newest root is lost: see `createLossWatch`. */
+  isLost: (project: string, version: number) => Promise<boolean>;
 }
 
 export interface Collected {
@@ -39,6 +40,9 @@ export interface Collected {
   removed: number;
   /** Bytes of days past their class that are still there. */
   overdueBytes: number;
+  /** Data files and assets that stay. */
+  stored: StoreObject[];
+  classes: ClassName[];
 }
 
 /**
@@ -52,9 +56,7 @@ export async function collectGarbage(
 ): Promise<Collected> {
   const { store } = parts;
   // Data files are listed first: what is named in a manifest that is written meanwhile is younger than the listing.
-  const files: StoreObject[] = [];
-  for (const days of RETENTION_DAYS)
-    files.push(...(await listAll(store, paths.classPrefix(className(days)))));
+  const files = (await listAll(store, paths.classesPrefix)).filter(({ key }) => placeOf(key));
   const l0 = await listAll(store, paths.l0Prefix);
   const manifests = await listAll(store, paths.manifestPrefix);
   const roots = byProject(await parts.readRoots(keysOf(manifests).filter((key) => !isDay(key))));
@@ -67,14 +69,14 @@ export async function collectGarbage(
     for (const root of all) if (!inUse.includes(root)) gone.push(paths.manifest(root.project, root.version));
     for (const root of inUse) for (const key of Object.values(root.days)) dayKeys.add(key);
   }
-  const fileKeys = new Set<string>();
-  for (const day of await parts.readDays([...dayKeys].sort()))
-    for (const file of day.files) fileKeys.add(file.key);
-  for (const object of manifests)
-    if (isDay(object.key) && !dayKeys.has(object.key) && unnamed(object)) gone.push(object.key);
+  const days = await parts.readDays([...dayKeys].sort());
+  const fileKeys = new Set(days.flatMap((day) => day.files.map((file) => file.key)));
+  const blind = await blindProjects(parts, roots, dayKeys, days);
+  const isLeft = ({ key, ...rest }: StoreObject, named: ReadonlySet<string>): boolean =>
+    !named.has(key) && unnamed({ key, ...rest }) && (!blind(key) || isOverdue(key, nowMs));
+  for (const object of manifests) if (isDay(object.key) && isLeft(object, dayKeys)) gone.push(object.key);
   for (const object of files)
-    if (isAsset(object.key) ? isOverdue(object.key, nowMs) : !fileKeys.has(object.key) && unnamed(object))
-      gone.push(object.key);
+    if (isAsset(object.key) ? isOverdue(object.key, nowMs) : isLeft(object, fileKeys)) gone.push(object.key);
 
   gone.push(
     ...(await spentCommits(parts, l0, (project) => roots.get(project) ?? [], nowMs, graceMs, unnamed)),
@@ -95,10 +97,38 @@ export async function collectGarbage(
 
   await store.remove(gone);
   const removed = new Set(gone);
-  const overdueBytes = files
-    .filter(({ key }) => !removed.has(key) && isOverdue(key, nowMs))
+  const stored = files.filter(({ key }) => !removed.has(key));
+  const overdueBytes = stored
+    .filter(({ key }) => isOverdue(key, nowMs))
     .reduce((sum, { bytes }) => sum + bytes, 0);
-  return { projects: new Set(roots.keys()), removed: gone.length, overdueBytes };
+  const projects = new Set(roots.keys());
+  return { projects, removed: gone.length, overdueBytes, stored, classes: classesIn(files) };
+}
+
+/**
+ * Whether an object is of a project of which it cannot be told what its manifests name: one that has none, or whose newest
+ * root, or a day that it names, is lost. Its files stay, but for those past their class, until it is repaired.
+ */
+async function blindProjects(
+  { isLost }: GarbageParts,
+  roots: ReadonlyMap<string, readonly RootManifest[]>,
+  dayKeys: ReadonlySet<string>,
+  days: readonly DayManifest[],
+): Promise<(key: string) => boolean> {
+  const read = countBy(days, ({ project }) => project);
+  const named = countBy([...dayKeys], (key) => projectOf(key));
+  const whole = new Set<string>();
+  for (const [project, all] of roots)
+    if (read.get(project) === named.get(project) && !(await isLost(project, all.at(-1)!.version)))
+      whole.add(project);
+  return (key) => !whole.has(projectOf(key));
+}
+const projectOf = (key: string): string => /\/project=([^/]+)\//.exec(key)?.[1] ?? '';
+
+function countBy<T>(all: readonly T[], nameOf: (one: T) => string): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const one of all) counts.set(nameOf(one), (counts.get(nameOf(one)) ?? 0) + 1);
+  return counts;
 }
 
 /** Data files of spent commits and of none; and the commits themselves after a while, but for each shard's newest. */

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import {
   ASSETS_KEY,
   EVENTS_GROUP_ROWS_MAX,
@@ -10,7 +11,7 @@ import {
 } from './layout.ts';
 import { compareRows, planReplayGroups } from './row-groups.ts';
 import { assetsIn } from './split-assets.ts';
-import { createFileWriter, encodeFile } from './x-hyparquet.ts';
+import { createFileWriter, decodeAssetNames, encodeFile } from './x-hyparquet.ts';
 
 /** A file's bytes, and its line in a commit or day manifest. */
 export interface EncodedFile {
@@ -109,6 +110,27 @@ function createBounds() {
       lastSession,
       minMs: Math.floor(Number(min) / 1000),
       maxMs: Math.ceil(Number(max) / 1000),
+      sha256: createHash('sha256').update(bytes).digest('hex'),
     }),
   };
+}
+
+/** The line in a commit or day manifest of a file whose rows these are. */
+export async function describeFile(
+  key: string,
+  table: Table,
+  cls: ClassName,
+  rows: readonly { session_id: string; ts: bigint }[],
+  bytes: Uint8Array,
+): Promise<LakeFile> {
+  const bounds = createBounds();
+  bounds.add(rows);
+  const file = bounds.describe(key, table, cls, bytes);
+  return table === 'replay' && (await isSealedFile(bytes)) ? { ...file, sealed: true } : file;
+}
+
+/** By its footer, where no manifest says so. */
+export async function isSealedFile(bytes: Uint8Array): Promise<boolean> {
+  const read = (start: number, end: number) => Promise.resolve(bytes.subarray(start, end));
+  return (await decodeAssetNames(bytes.length, read)) !== undefined;
 }

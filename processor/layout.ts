@@ -13,7 +13,11 @@
  *   v1/iceberg/project=<id>/<table>/metadata/<N>-<nonce>-<n>.avro   manifests and manifest lists that came with version N
  *   v1/iceberg/project=<id>/<table>/metadata/version-hint.text      the newest N
  *   v1/erasures/project=<id>/<session>.json                         tombstone, then receipt
+ *   v1/holds/project=<id>/<session>.json                            a session whose retention is its own, and what made it so
+ *   v1/reports/retention/project=<id>.json                          what is stored of each class and day, and until when
+ *   v1/probe/<nonce>                                                for a moment, to see what the store does
  *   v1/quarantine/shard=07/<seq>.{json,bin}                         a batch that could not be read, and why
+ *   v1/quarantine/files/<key>                                       a file that could not be read, put aside by a repair
  *
  * What can be seen is: the files of the newest root manifest, and those of every commit whose `fromSeq` is above the
  * shard's number in that manifest's `l0`; less rows past their class, less erased sessions.
@@ -48,6 +52,8 @@ export const paths = {
   seenShardPrefix: (shard: number): string => `${ROOT}/seen/${shardPart(shard)}/`,
   seen: (shard: number, fromSeq: number): string =>
     `${ROOT}/seen/${shardPart(shard)}/${digits(fromSeq, 16)}.json`,
+  /** Of all classes, and of little else: `placeOf` tells which. */
+  classesPrefix: `${ROOT}/r`,
   classPrefix: (cls: ClassName): string => `${ROOT}/${cls}/`,
   dayPrefix: (cls: ClassName, table: Table, project: string, date: string): string =>
     `${ROOT}/${cls}/${table}/project=${project}/date=${date}/`,
@@ -76,8 +82,16 @@ export const paths = {
   projectErasuresPrefix: (project: string): string => `${ROOT}/erasures/project=${project}/`,
   erasure: (project: string, session: string): string =>
     `${ROOT}/erasures/project=${project}/${session}.json`,
+  holdsPrefix: `${ROOT}/holds/`,
+  projectHoldsPrefix: (project: string): string => `${ROOT}/holds/project=${project}/`,
+  hold: (project: string, session: string): string => `${ROOT}/holds/project=${project}/${session}.json`,
+  probePrefix: `${ROOT}/probe/`,
+  retentionReportsPrefix: `${ROOT}/reports/retention/`,
+  retentionReport: (project: string): string => `${ROOT}/reports/retention/project=${project}.json`,
   quarantinePrefix: `${ROOT}/quarantine/`,
   quarantineShardPrefix: (shard: number): string => `${ROOT}/quarantine/${shardPart(shard)}/`,
+  quarantinedFilesPrefix: `${ROOT}/quarantine/files/`,
+  quarantinedFile: (key: string): string => `${ROOT}/quarantine/files/${key}`,
   quarantine: (shard: number, seq: number, ext: 'json' | 'bin'): string =>
     `${ROOT}/quarantine/${shardPart(shard)}/${digits(seq, 16)}.${ext}`,
 } as const;
@@ -261,6 +275,8 @@ export interface LakeFile {
   maxMs: number;
   /** A `replay` file with checkpoints, whose payloads refer to assets (see `split-assets.ts`). */
   sealed?: true;
+  /** Of its bytes, hex. Absent in what was written before there was one. */
+  sha256?: string;
 }
 
 /** Created once, under the stream position at which it begins: of a redo or two owners exactly one commit wins. */
@@ -332,6 +348,52 @@ export interface Erasure {
   requestedMs: number;
   /** Absent until the bytes are gone. */
   done?: { atMs: number; rows: number; messages: number; filesRewritten: string[] };
+}
+
+/** What was decided of one session's retention. It obeys the last of each act, whatever class its recorder's token says. */
+export interface Hold {
+  v: 1;
+  project: string;
+  session: string;
+  /** Its class while it is not held. */
+  retentionDays: number;
+  acts: HoldAct[];
+}
+export interface HoldAct {
+  act: 'hold' | 'release' | 'move';
+  atMs: number;
+  /** Of a move. */
+  retentionDays?: number;
+  reason?: string;
+}
+/** Class of a session that is held. */
+export const HOLD_DAYS = 3650;
+export const isHeld = (hold: Hold | undefined): boolean =>
+  hold?.acts.findLast(({ act }) => act !== 'move')?.act === 'hold';
+export const holdDays = (hold: Hold): number => (isHeld(hold) ? HOLD_DAYS : hold.retentionDays);
+
+/** Instant from which on nothing of the day can be seen: see `dayIsPast`. */
+export const dayEndMs = (date: string, retentionDays: number): number =>
+  Date.parse(`${date}T00:00:00Z`) + (2 + retentionDays) * DAY_MS;
+
+export interface RetentionReport {
+  v: 1;
+  project: string;
+  atMs: number;
+  lines: RetentionLine[];
+}
+/** One class and day. Rows are those of `events`; bytes and files are all that is stored, also replaced files and assets. */
+export interface RetentionLine {
+  retentionDays: number;
+  date: string;
+  rows: number;
+  bytes: number;
+  files: number;
+  /** When all of it has expired. */
+  dueMs: number;
+  /** Still stored past that. */
+  overdueRows: number;
+  overdueBytes: number;
 }
 
 export { assetType } from '#protocol';

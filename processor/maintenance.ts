@@ -7,8 +7,11 @@ import { collectGarbage, type GarbageParts } from './garbage.ts';
 import { createIceberg } from './iceberg.ts';
 import { createIcebergGarbage } from './iceberg-garbage.ts';
 import { createCommitCache, createImmutableReader, encodeJson, getJsonIfThere } from './lake-reader.ts';
-import { paths, type Erasure, type LakeFile } from './layout.ts';
+import { createHolds, isHeld, readHold } from './holds.ts';
+import { paths, type ClassName, type Erasure, type LakeFile } from './layout.ts';
+import { createLossWatch } from './lost-root.ts';
 import { createManifestReader, publish } from './manifest.ts';
+import { reportRetention } from './retention-report.ts';
 import { StoreError } from './store.ts';
 
 export interface MaintenanceParts extends Pick<
@@ -19,7 +22,7 @@ export interface MaintenanceParts extends Pick<
   compactIntervalMs: number;
   sweepIntervalMs: number;
   graceMs: number;
-  onSwept: (swept: { overdueBytes: number; erasuresPending: number }) => void;
+  onSwept: (swept: { overdueBytes: number; erasuresPending: number; classes: ClassName[] }) => void;
   /** Undefined when it works again. */
   onTrouble: (error: Error | undefined) => void;
 }
@@ -66,6 +69,7 @@ export function createMaintenance(parts: MaintenanceParts): Maintenance {
     onErased: (project, session, rows) =>
       void addGone(paths.erasure(project, session), { rows, messages: 0, filesRewritten: [] }),
   };
+  const holds = createHolds({ ...shared, forget: iceberg.forget });
   const garbage: GarbageParts = {
     store,
     erasures: parts.erasures,
@@ -73,6 +77,7 @@ export function createMaintenance(parts: MaintenanceParts): Maintenance {
     readRoots: createImmutableReader(store),
     readDays: createImmutableReader(store),
     iceberg: createIcebergGarbage(store),
+    isLost: createLossWatch(store),
   };
   let projects = new Set<string>();
   const receipts = new Map<string, Erasure>();
@@ -80,11 +85,14 @@ export function createMaintenance(parts: MaintenanceParts): Maintenance {
   const looked = new Set<string>();
   let collectedMs = -Infinity;
   let overdueBytes = 0;
+  let classes: ClassName[] = [];
 
   async function collect(nowMs: number): Promise<void> {
     const collected = await collectGarbage(garbage, nowMs, parts.graceMs);
     projects = new Set([...projects, ...collected.projects]);
     overdueBytes = collected.overdueBytes;
+    classes = collected.classes;
+    await reportRetention(store, shared.state, projects, collected.stored, nowMs);
     collectedMs = nowMs;
     if (collected.removed) log.info({ objects: collected.removed }, 'removed objects that nothing names');
   }
@@ -118,6 +126,11 @@ export function createMaintenance(parts: MaintenanceParts): Maintenance {
         } else if (ageMs < LATE_MS_MAX) await stream.erase(sessionFilter(erasure.project, erasure.session));
         continue;
       }
+      // Held after it was to be erased: what holds it says when it goes.
+      if (isHeld(await readHold(store, erasure.project, erasure.session))) {
+        pending++;
+        continue;
+      }
       const { whole, ...erased } = await erase(shared, erasure, nowMs);
       const sum = addGone(key, erased);
       if (!whole) {
@@ -141,10 +154,11 @@ export function createMaintenance(parts: MaintenanceParts): Maintenance {
     async sweep(nowMs) {
       if (collectedMs === -Infinity) await collect(nowMs);
       await self.compact(nowMs);
+      await holds.apply(nowMs);
       for (const project of projects) await expire(project, nowMs);
       const erasuresPending = await eraseAll(nowMs);
       if (nowMs - collectedMs >= parts.graceMs) await collect(nowMs);
-      parts.onSwept({ overdueBytes, erasuresPending });
+      parts.onSwept({ overdueBytes, erasuresPending, classes });
     },
     async run(signal) {
       const every = async (intervalMs: number, act: (nowMs: number) => Promise<void>): Promise<void> => {

@@ -8,8 +8,9 @@ import {
   type RootManifest,
 } from './layout.ts';
 import { encodeJson, getJson, newestRoot } from './lake-reader.ts';
+import { createLossWatch } from './lost-root.ts';
 import { putOnce } from './put-once.ts';
-import type { Store } from './store.ts';
+import { StoreError, type Store } from './store.ts';
 
 /** A project's newest manifests. */
 export interface ProjectState {
@@ -19,12 +20,18 @@ export interface ProjectState {
   days: ReadonlyMap<string, DayManifest>;
 }
 
-/** Manifests are immutable: each is read once. */
+/** Manifests are immutable: each is read once. The state of a project whose newest root is lost is `store_refused`. */
 export function createManifestReader(store: Store): (project: string) => Promise<ProjectState> {
   const roots = new Map<string, RootManifest>();
+  const isLost = createLossWatch(store);
   const held = new Map<string, Map<string, DayManifest>>();
   return async (project) => {
     const root = await newestRoot(store, project, roots.get(project));
+    if (await isLost(project, root?.version ?? 0))
+      throw new StoreError(
+        'store_refused',
+        `the newest root manifest of project ${project} is gone; stop the processors and run mutoscope fsck --repair`,
+      );
     const before = held.get(project);
     const byKey = new Map<string, DayManifest>();
     const days = new Map<string, DayManifest>();

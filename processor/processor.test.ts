@@ -239,3 +239,19 @@ const telling = (onTaken: () => void): Stream =>
       }
     },
   });
+
+it('asks the store for a rule for each class that comes to be used, once', async () => {
+  const asked: string[][] = [];
+  const store = withMethods(lake.store, {
+    expireByAge: async (rules) => {
+      asked.push(rules.map(({ id }) => id));
+      return { installed: true };
+    },
+  });
+  lake.start({ store, env: { COMPACT_INTERVAL_MS: '1000', SWEEP_INTERVAL_MS: '1000', GRACE_MS: '0' } });
+  const sender = createSender({ project: 'shop', session, rid: 'rid-1', retentionDays: 45 });
+  await append(lake.stream, sender.batch(pageLoad(6, startMs)));
+  await until(async () => expect(asked.at(-1)).toContain('mutoscope-r45'));
+  expect(asked).toHaveLength(2);
+  expect(asked[0]).not.toContain('mutoscope-r45');
+});

@@ -1,15 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { RETENTION_DAYS } from '#projects';
 import type { Service, ServiceContext } from '#service';
 import { SHARDS, StreamError, type Stream } from '#stream';
+import { expiryRules } from './classes.ts';
 import { createErasures } from './erasures.ts';
 import type { Flushed } from './flush.ts';
-import { QUARANTINE_DAYS } from './garbage.ts';
-import { className, lifecycleDays, paths } from './layout.ts';
+import type { ClassName } from './layout.ts';
 import { createMaintenance } from './maintenance.ts';
 import { createShardWorker } from './shard-worker.ts';
-import { StoreError, type ExpiryRule, type Store } from './store.ts';
+import { StoreError, type Store } from './store.ts';
 import { createTrimmer } from './trim.ts';
 
 /** Each flush holds a file's rows in memory. */
@@ -24,6 +23,8 @@ export function createProcessor(context: ServiceContext, parts: { stream: Stream
   const ended = new AbortController();
   /** By what is in trouble: why. */
   const troubles = new Map<string, string>();
+  /** Rules for deletion by age that were asked for. */
+  const ruled = new Set<string>();
   let draining = false;
   const trouble =
     (what: string) =>
@@ -77,7 +78,8 @@ export function createProcessor(context: ServiceContext, parts: { stream: Stream
     compactIntervalMs: config.COMPACT_INTERVAL_MS,
     sweepIntervalMs: config.SWEEP_INTERVAL_MS,
     graceMs: config.GRACE_MS,
-    onSwept: ({ overdueBytes, erasuresPending }) => {
+    onSwept: ({ overdueBytes, erasuresPending, classes }) => {
+      void installExpiry(classes);
       gauge.overdue.set(overdueBytes);
       gauge.erasures.set(erasuresPending);
     },
@@ -148,9 +150,13 @@ export function createProcessor(context: ServiceContext, parts: { stream: Stream
     problems: () => [...(draining ? ['draining'] : []), ...troubles.values()],
   };
 
-  async function installExpiry(): Promise<void> {
+  /** Once for each class that comes to be used. */
+  async function installExpiry(classes?: ClassName[]): Promise<void> {
+    const rules = expiryRules(classes);
+    if (rules.every(({ id }) => ruled.has(id))) return;
     try {
-      const { installed, reason } = await store.expireByAge(expiryRules());
+      const { installed, reason } = await store.expireByAge(rules);
+      for (const { id } of rules) ruled.add(id);
       if (!installed) log.info({ reason }, 'the store deletes nothing by age; the sweeper alone does');
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
@@ -158,16 +164,6 @@ export function createProcessor(context: ServiceContext, parts: { stream: Stream
     }
   }
 }
-
-/** The backstop of retention: one rule a class, counted from an object's creation, which compaction begins anew. */
-export const expiryRules = (): ExpiryRule[] => [
-  ...RETENTION_DAYS.map((days) => ({
-    id: `mutoscope-${className(days)}`,
-    prefix: paths.classPrefix(className(days)),
-    days: lifecycleDays(days),
-  })),
-  { id: 'mutoscope-quarantine', prefix: paths.quarantinePrefix, days: QUARANTINE_DAYS },
-];
 
 /** At most `width` at once; the others wait their turn. */
 function createLimit(width: number): <T>(work: () => Promise<T>) => Promise<T> {

@@ -16,7 +16,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { describe, expect, inject, it } from 'vitest';
 import { until } from './processor.harness.ts';
-import { expiryRules } from './processor.ts';
+import { expiryRules } from './classes.ts';
 import { openS3Store, S3_LIMITS } from './s3-store.ts';
 import { openStore } from './store.ts';
 import { storeContract } from './store.contract.ts';

@@ -76,3 +76,9 @@ export {
 export { encodeEventsFile, encodeReplayFile, type EncodedFile } from './lake-file.ts';
 export { createAssetReader, playedRows } from './seal.ts';
 export type { ReplayGroup } from './x-hyparquet.ts';
+export { fsck, type FsckOptions, type FsckReport } from './fsck.ts';
+export { repair } from './repair.ts';
+export type { Finding } from './findings.ts';
+export { openRetention, RetentionError, type Retention } from './retention.ts';
+export { examine } from './doctor.ts';
+export type { Check } from './doctor-judge.ts';

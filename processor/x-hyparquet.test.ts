@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -57,6 +58,7 @@ describe('a Parquet file', () => {
       lastSession: sessionAt(startMs, 4),
       minMs: startMs,
       maxMs: startMs + 100,
+      sha256: createHash('sha256').update(bytes).digest('hex'),
     });
   });
 

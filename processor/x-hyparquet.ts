@@ -134,6 +134,35 @@ export async function decodeFile<T extends Table>(
   return decodeRows(table, file, metadata, columns);
 }
 
+/** What a file's footer says: rows of each row group, and how its columns differ from the table's. @throws for what is no Parquet */
+export async function decodeFooter(
+  table: Table,
+  bytes: Uint8Array,
+): Promise<{ groupRows: number[]; differences: string[] }> {
+  const metadata = await parquetMetadataAsync(bufferOf(bytes, 0, bytes.length), {
+    parsers,
+    geoparquet: false,
+  });
+  const found = new Map(metadata.schema.slice(1).map((element) => [element.name, element]));
+  const differences = schemaOf(COLUMNS[table])
+    .slice(1)
+    .flatMap((wanted) => {
+      const is = found.get(wanted.name);
+      found.delete(wanted.name);
+      // A column that came later is not in older files.
+      if (!is) return wanted.repetition_type === 'REQUIRED' ? [`${wanted.name} is missing`] : [];
+      const same =
+        is.field_id === wanted.field_id &&
+        is.type === wanted.type &&
+        is.repetition_type === wanted.repetition_type;
+      return same ? [] : [`${wanted.name} is ${is.type} with field id ${String(is.field_id)}`];
+    });
+  return {
+    groupRows: metadata.row_groups.map(({ num_rows }) => Number(num_rows)),
+    differences: [...differences, ...[...found.keys()].map((name) => `${name} is no column of ${table}`)],
+  };
+}
+
 async function decodeRows<T extends Table>(
   table: T,
   file: AsyncBuffer,
@@ -197,12 +226,12 @@ type Read = (start: number, end: number) => Promise<Uint8Array>;
 /** Row groups by the footer, which `read` is asked for by byte range. @throws what `read` throws */
 export async function decodeReplayGroups(length: number, read: Read): Promise<ReplayGroup[]> {
   const metadata = await readFooter(length, read);
-  const snapshots = new Set(listIn<number>(metadata, SNAPSHOT_GROUPS_KEY));
+  const snapshots = new Set(listIn<number>(metadata, SNAPSHOT_GROUPS_KEY) ?? []);
   return metadata.row_groups.map((group, index) => replayGroup(group, index, snapshots.has(index)));
 }
-/** Names of the assets to which a sealed file's payloads refer. @throws what `read` throws */
-export const decodeAssetNames = async (length: number, read: Read): Promise<string[]> =>
-  listIn(await readFooter(length, read), ASSETS_KEY);
+/** Names of the assets to which a sealed file's payloads refer; undefined of one that is not sealed. @throws what `read` throws */
+export const decodeAssetNames = async (length: number, read: Read): Promise<string[] | undefined> =>
+  listIn<string>(await readFooter(length, read), ASSETS_KEY);
 
 function readFooter(length: number, read: Read): Promise<FileMetaData> {
   const file: AsyncBuffer = {
@@ -211,8 +240,10 @@ function readFooter(length: number, read: Read): Promise<FileMetaData> {
   };
   return parquetMetadataAsync(file, { parsers, geoparquet: false, initialFetchSize: FOOTER_BYTES_GUESS });
 }
-const listIn = <T>({ key_value_metadata }: FileMetaData, name: string): T[] =>
-  JSON.parse(key_value_metadata?.find(({ key }) => key === name)?.value ?? '[]') as T[];
+function listIn<T>({ key_value_metadata }: FileMetaData, name: string): T[] | undefined {
+  const text = key_value_metadata?.find(({ key }) => key === name)?.value;
+  return text === undefined ? undefined : (JSON.parse(text) as T[]);
+}
 /** Holds the footer of some 180 row groups; a longer one takes a second request. */
 const FOOTER_BYTES_GUESS = 64 * 1024;
 

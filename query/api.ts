@@ -154,6 +154,7 @@ export const API_ERRORS = {
       'no such session in this project: never recorded, not yet flushed, erased, or past its retention class',
   },
   unknown_segment: { status: 404, sentence: 'the session has no segment of that number' },
+  on_hold: { status: 409, sentence: 'the session is held, and is not erased before it is released' },
   unknown_asset: { status: 404, sentence: 'no asset of that name is kept for the session’s day' },
   sql_syntax: {
     status: 400,

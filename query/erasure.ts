@@ -1,13 +1,13 @@
-import { paths, SESSION_ID, type Erasure } from '#layout';
+import { isHeld, paths, SESSION_ID, type Erasure, type Hold } from '#layout';
 import { isStoreError, type Store } from '#store';
-import type { ErasureAnswer } from './api.ts';
+import { ApiError, type ErasureAnswer } from './api.ts';
 import type { Lake } from './lake.ts';
 import { unknownSession } from './sessions.ts';
 
 /**
  * Asks for a session's erasure: puts its tombstone, which every reader obeys at its next look and this process at once.
  * The processor then removes the bytes and writes the receipt in the tombstone's place. Asked again, tells how far it is.
- * @throws ApiError `unknown_session`; StoreError
+ * @throws ApiError `unknown_session`, `on_hold`; StoreError
  */
 export async function eraseSession(
   parts: { store: Store; lake: Lake; exists(project: string, session: string): Promise<boolean> },
@@ -17,6 +17,8 @@ export async function eraseSession(
 ): Promise<ErasureAnswer> {
   if (!SESSION_ID.test(session)) throw unknownSession(session);
   const key = paths.erasure(project, session);
+  if (isHeld(await holdOf(parts.store, project, session)))
+    throw new ApiError('on_hold', `session ${session} is held; it can be erased once it is released`);
   if (await parts.exists(project, session)) {
     const tombstone: Erasure = { v: 1, project, session, requestedMs: nowMs };
     try {
@@ -34,6 +36,15 @@ export async function eraseSession(
     return { session, requestedMs: erasure.requestedMs, done: erasure.done !== undefined };
   } catch (error) {
     if (isStoreError(error, 'not_found')) throw unknownSession(session);
+    throw error;
+  }
+}
+
+async function holdOf(store: Store, project: string, session: string): Promise<Hold | undefined> {
+  try {
+    return JSON.parse(new TextDecoder().decode(await store.get(paths.hold(project, session)))) as Hold;
+  } catch (error) {
+    if (isStoreError(error, 'not_found')) return undefined;
     throw error;
   }
 }

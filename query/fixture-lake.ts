@@ -21,9 +21,9 @@ export interface FixtureLake {
   dir: string;
   store: Store;
   /** As the processor's flush: one commit, rows of any projects. */
-  flush(sessions: FixtureSession[], days?: 30 | 90 | 180 | 365): Promise<void>;
+  flush(sessions: FixtureSession[], days?: number): Promise<void>;
   /** As its compaction: one day's files of one project, alone in its manifest. All commits so far are taken in. */
-  compact(project: string, sessions: FixtureSession[], days?: 30 | 90 | 180 | 365): Promise<LakeFile[]>;
+  compact(project: string, sessions: FixtureSession[], days?: number): Promise<LakeFile[]>;
   close(): Promise<void>;
 }
 export interface FixtureSession {

@@ -11,6 +11,7 @@ import { createPlayback } from './playback.ts';
 import { addRoutes } from './routes.ts';
 import { createSessions } from './sessions.ts';
 import { createSql } from './sql.ts';
+import { readRetention } from './retention.ts';
 import { createStatements } from './statements.ts';
 
 export { VIEWS } from './views.ts';
@@ -39,7 +40,10 @@ export function createQuery(context: ServiceContext, { store, projects, appDir }
     timeoutMs: config.SQL_TIMEOUT_MS,
     memoryBytes: config.SQL_MEMORY_BYTES_MAX,
   });
-  const statements = createStatements({ lake, cache, sql, metrics, now });
+  const statements = createStatements({
+    ...{ lake, cache, sql, metrics, now },
+    retention: (project) => readRetention(store, project),
+  });
   const sessions = createSessions(statements);
   const playback = createPlayback({ store, lake, sessions, now });
   addRoutes(http, { config, log, store, projects, lake, statements, sessions, playback, now });

@@ -1,6 +1,7 @@
 import { judge } from './guard.ts';
 import type { Cell } from './rows.ts';
 import type { FromChild, Lake, SqlErrorCode, ToChild } from './sql-messages.ts';
+import { retentionSql } from './retention-sql.ts';
 import { eventsSql, MACRO_SQL, VIEW_NAMES, VIEWS } from './views.ts';
 import { openEngine } from './x-duckdb.ts';
 
@@ -24,6 +25,8 @@ const send = (message: FromChild): Promise<void> =>
   );
 
 async function showLake(lake: Lake): Promise<void> {
+  if (lake.retention)
+    await engine.define([`CREATE OR REPLACE VIEW retention_status AS ${retentionSql(lake.retention)}`]);
   const sql = eventsSql(lake.classes, lake.erased);
   if (sql === eventsNow) return;
   await engine.define([`CREATE OR REPLACE VIEW events AS ${sql}`]);

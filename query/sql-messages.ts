@@ -1,3 +1,4 @@
+import type { RetentionLine } from '#layout';
 import type { ApiErrorCode } from './api.ts';
 import type { Cell, ResultColumn } from './rows.ts';
 import type { ClassFiles } from './views.ts';
@@ -7,6 +8,8 @@ import type { Param } from './x-duckdb.ts';
 export interface Lake {
   classes: ClassFiles[];
   erased: string[];
+  /** For statements that ask for it. */
+  retention?: RetentionLine[];
 }
 export type ToChild =
   | {

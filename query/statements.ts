@@ -1,3 +1,4 @@
+import type { RetentionLine } from '#layout';
 import type { Counter, Histogram, Metrics } from '#service';
 import { isStoreError, type LakeView } from '#store';
 import { ApiError, type Freshness } from './api.ts';
@@ -29,12 +30,15 @@ export interface StatementParts {
   sql: Sql;
   metrics: Metrics;
   now: () => number;
+  /** The project's retention report. @throws StoreError */
+  retention: (project: string) => Promise<RetentionLine[]>;
 }
 
 /** What one answer may weigh before it is cut: it stands in this process's memory until it is sent. */
 export const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
 
-export function createStatements({ lake, cache, sql, metrics, now }: StatementParts): Statements {
+export function createStatements(parts: StatementParts): Statements {
+  const { lake, cache, sql, metrics, now } = parts;
   const meters = metersOf(metrics);
   const lease = async (project: string): Promise<{ view: LakeView; lease: Lease }> => {
     const view = await lake.look(project);
@@ -54,7 +58,8 @@ export function createStatements({ lake, cache, sql, metrics, now }: StatementPa
       try {
         const { view, lease: leased } = await lease(project);
         try {
-          const shown = { classes: leased.classes, erased: [...view.erased] };
+          const retention = /retention_status/i.test(text) ? await parts.retention(project) : undefined;
+          const shown = { classes: leased.classes, erased: [...view.erased], retention };
           const statement = { sql: text, params, lake: shown, rowsMax, bytesMax: ANSWER_BYTES_MAX };
           const rows = await sql.run(project, lane, statement, signal);
           meters.freshness.set(now() - view.asOfMs);

@@ -1,4 +1,5 @@
 import { EVENTS_COLUMNS, SESSION_ID, type Column } from '#layout';
+import { RETENTION_COLUMNS, retentionSql } from './retention-sql.ts';
 
 /**
  * What SQL sees. `events` is made anew whenever the lake's files, the erased sessions or the cutoff changed; all other
@@ -361,6 +362,12 @@ export const VIEWS: readonly View[] = [
     ...['session_id', 'rid', 'seq', 'ts', 'url', 'name', 'props'],
   ]),
   ...MEANING_VIEWS,
+  {
+    name: 'retention_status',
+    sentence: 'what is stored of each retention class and day, and until when, as the last sweep found it',
+    columns: RETENTION_COLUMNS,
+    sql: retentionSql([]),
+  },
 ];
 export const VIEW_NAMES: ReadonlySet<string> = new Set(VIEWS.map(({ name }) => name));
 

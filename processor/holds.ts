@@ -1,0 +1,201 @@
+import { writeRows, type CompactParts } from './compact.ts';
+import { dayIsClosed } from './compaction.ts';
+import { encodeJson, getJsonIfThere } from './lake-reader.ts';
+import {
+  classDays,
+  className,
+  holdDays,
+  isHeld,
+  paths,
+  sessionDate,
+  type ClassName,
+  type EventRow,
+  type Hold,
+  type HoldAct,
+  type LakeFile,
+  type ReplayRow,
+} from './layout.ts';
+import { publish } from './manifest.ts';
+import { assetNames, copyAssets, dropAssets } from './moved-assets.ts';
+import type { Store, StoreObject } from './store.ts';
+import { decodeFile } from './x-hyparquet.ts';
+
+export { isHeld };
+
+/**
+ * Retention that is not the project's: sessions that are held, and those that were moved to another class. The object of
+ * a session says what should be; whoever moves rows makes it so, and each sweep does it again for rows that came later
+ * under the class of the recorder's token.
+ */
+export interface HoldParts extends Pick<CompactParts, 'store' | 'state' | 'commits' | 'nonce'> {
+  /** Leads other programs' readers away from what is about to go. */
+  forget: (project: string, nowMs: number) => Promise<void>;
+}
+export interface Moved {
+  rows: number;
+  files: number;
+}
+type Row = EventRow | ReplayRow;
+
+export const readHold = (store: Store, project: string, session: string): Promise<Hold | undefined> =>
+  getJsonIfThere<Hold>(store, paths.hold(project, session));
+
+/** The object after one more act. @param retentionDays the session's class as it is stored */
+export function withAct(
+  hold: Hold | undefined,
+  of: { project: string; session: string; retentionDays: number },
+  act: HoldAct,
+): Hold {
+  const before: Hold = hold ?? { v: 1, ...of, acts: [] };
+  return {
+    ...before,
+    retentionDays: act.retentionDays ?? before.retentionDays,
+    acts: [...before.acts, act],
+  };
+}
+
+/** Writes the act down. Undefined when nothing of the session is stored. @throws StoreError */
+export async function decide(
+  parts: HoldParts,
+  project: string,
+  session: string,
+  act: HoldAct,
+): Promise<Hold | undefined> {
+  const before = await readHold(parts.store, project, session);
+  const retentionDays = before?.retentionDays ?? (await storedClass(parts, project, session));
+  if (retentionDays === undefined) return undefined;
+  const hold = withAct(before, { project, session, retentionDays }, act);
+  await parts.store.put(paths.hold(project, session), encodeJson(hold));
+  return hold;
+}
+
+/** Of commits that were not taken in, or of the day's files. */
+async function storedClass(
+  { commits, state, store }: HoldParts,
+  project: string,
+  session: string,
+): Promise<number | undefined> {
+  for (const commit of await commits.list())
+    for (const one of commit.sessions)
+      if (one.session === session && one.project === project && one.rows > 0) return classDays(one.class);
+  const day = (await state(project)).days.get(sessionDate(session));
+  for (const file of day?.files ?? [])
+    if (spans(file, session)) {
+      const rows = await decodeFile<'events' | 'replay'>(file.table, await store.get(file.key), [
+        'session_id',
+      ]);
+      if (rows.some((row) => row.session_id === session)) return classDays(file.class);
+    }
+  return undefined;
+}
+const spans = (file: LakeFile, session: string): boolean =>
+  file.firstSession <= session && session <= file.lastSession;
+
+/**
+ * Writes the day's files again so that each session's rows are in the class that `daysOf` says; undefined: where they are.
+ * Assets that they tell of come along, and stay behind only for others, or where the day may still bring some. @returns undefined when another published first. @throws StoreError
+ */
+export async function moveRows(
+  parts: HoldParts,
+  project: string,
+  date: string,
+  daysOf: (session: string) => number | undefined,
+  nowMs: number,
+  mayHold: (file: LakeFile) => boolean = () => true,
+): Promise<Moved | undefined> {
+  const { store } = parts;
+  const state = await parts.state(project);
+  const kept: LakeFile[] = [];
+  const written: LakeFile[] = [];
+  const old: string[] = [];
+  let moved = 0;
+  /** By class that rows left: the assets that they told of. */
+  const left = new Map<ClassName, Set<string>>();
+  for (const file of state.days.get(date)?.files ?? []) {
+    const own = classDays(file.class);
+    const rows: Row[] = mayHold(file) ? await decodeFile(file.table, await store.get(file.key)) : [];
+    const byDays = new Map<number, Row[]>();
+    for (const row of rows) {
+      const days = daysOf(row.session_id) ?? own;
+      const held = byDays.get(days);
+      if (held) held.push(row);
+      else byDays.set(days, [row]);
+    }
+    if (!byDays.size || (byDays.size === 1 && byDays.has(own))) {
+      kept.push(file);
+      continue;
+    }
+    for (const [days, group] of byDays) {
+      const bucket = { project, date, class: className(days), table: file.table, rows: group };
+      if (days !== own) {
+        if (file.table === 'events') moved += group.length;
+        const names = assetNames(group, file);
+        await copyAssets(store, { project, date, names, from: file.class, to: className(days) });
+        left.set(file.class, new Set([...(left.get(file.class) ?? []), ...names]));
+      }
+      written.push(await writeRows(parts, bucket, file.sealed));
+    }
+    old.push(file.key);
+  }
+  if (!old.length) return { rows: 0, files: 0 };
+  const days = new Map([[date, [...kept, ...written]]]);
+  if (!(await publish(store, state, { days }, nowMs, parts.nonce()))) {
+    await store.remove(written.map(({ key }) => key));
+    return undefined;
+  }
+  // At once: a class that is shorter now is over when it says so, not when the replaced file goes.
+  await parts.forget(project, nowMs);
+  await store.remove(old);
+  if (dayIsClosed(date, nowMs)) await dropAssets(parts, project, date, left);
+  return { rows: moved, files: old.length };
+}
+
+/** Makes one session's rows be where its object says. */
+export const applyHold = (parts: HoldParts, hold: Hold, nowMs: number): Promise<Moved | undefined> =>
+  moveRows(
+    parts,
+    hold.project,
+    sessionDate(hold.session),
+    (session) => (session === hold.session ? holdDays(hold) : undefined),
+    nowMs,
+    (file) => spans(file, hold.session) && classDays(file.class) !== holdDays(hold),
+  );
+
+/** Days before `date` whose sessions are all complete, and so can be moved once and for all. */
+export const closedDays = (days: Iterable<string>, before: string, nowMs: number): string[] =>
+  [...days].filter((day) => day < before && dayIsClosed(day, nowMs)).sort();
+
+export interface Holds {
+  /** @throws StoreError */
+  apply(nowMs: number): Promise<void>;
+}
+export function createHolds(parts: HoldParts): Holds {
+  /** By object: the files that were found to be as it says. */
+  const checked = new Map<string, string>();
+  const read = new Map<string, { modifiedMs: number; bytes: number; hold: Hold }>();
+  const holdAt = async ({ key, modifiedMs, bytes }: StoreObject): Promise<Hold | undefined> => {
+    const before = read.get(key);
+    // Each act makes it longer.
+    if (before && before.modifiedMs === modifiedMs && before.bytes === bytes) return before.hold;
+    const hold = await getJsonIfThere<Hold>(parts.store, key);
+    if (hold) read.set(key, { modifiedMs, bytes, hold });
+    return hold;
+  };
+  return {
+    async apply(nowMs) {
+      const objects: StoreObject[] = [];
+      for await (const object of parts.store.list(paths.holdsPrefix)) objects.push(object);
+      for (const object of objects) {
+        const { key } = object;
+        const hold = await holdAt(object);
+        if (!hold) continue;
+        const day = (await parts.state(hold.project)).days.get(sessionDate(hold.session));
+        const files = (day?.files ?? []).map((file) => file.key);
+        const mark = `${holdDays(hold)} ${files.join(' ')}`;
+        if (checked.get(key) === mark) continue;
+        const moved = await applyHold(parts, hold, nowMs);
+        if (moved && !moved.files) checked.set(key, mark);
+      }
+    },
+  };
+}
