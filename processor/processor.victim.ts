@@ -1,17 +1,18 @@
 import { createHttp, createLog, createMetrics, readConfig } from '#service';
 import { openStream } from '#stream';
 import { createProcessor } from './processor.ts';
-import { append, createRandom, createSender, pageLoad, sessionAt } from './samples.ts';
+import { append, createRandom, createSender, pageLoad, sessionAt, withMethods } from './samples.ts';
 import { openStore } from './store.ts';
 
 /**
  * A process that is killed by the test: appends sessions of its own, says each batch that is durable on stdout, and
- * processes the stream into the store. Arguments: stream directory, store directory, seed, first session number.
+ * processes the stream into the store. Arguments: stream, store, seed, first session number, and `tell` to append
+ * slowly and say each effect before it is made.
  */
-const [streamDir, storeDir, seed, firstSession] = process.argv.slice(2);
+const [streamAt, storeAt, seed, firstSession, tell] = process.argv.slice(2);
 const random = createRandom(Number(seed));
-const stream = await openStream(streamDir!, { bytesMax: 256 * 1024 * 1024 });
-const store = await openStore(storeDir!);
+const stream = await openStream(streamAt!, { bytesMax: 256 * 1024 * 1024 });
+const store = await openStore(storeAt!);
 const log = createLog('silent');
 const metrics = createMetrics({ process: false });
 const config = readConfig({
@@ -21,7 +22,26 @@ const config = readConfig({
   GRACE_MS: '0',
 });
 const context = { config, log, metrics, http: createHttp(log, metrics, () => []), now: Date.now };
-void createProcessor(context, { stream, store }).run();
+const say = (effect: string): void => void (tell && process.stdout.write(`! ${effect}\n`));
+const told = {
+  stream: withMethods(stream, {
+    erase: (filter) => {
+      say(`erase ${filter}`);
+      return stream.erase(filter);
+    },
+  }),
+  store: withMethods(store, {
+    put: (key, bytes, how) => {
+      say(`put ${key}`);
+      return store.put(key, bytes, how);
+    },
+    remove: (keys) => {
+      if (keys.length) say(`remove ${keys.join(' ')}`);
+      return store.remove(keys);
+    },
+  }),
+};
+void createProcessor(context, told).run();
 process.stdout.write('up\n');
 
 for (let n = Number(firstSession); ; n++) {
@@ -39,6 +59,6 @@ for (let n = Number(firstSession); ; n++) {
         stream,
         sent.map((one) => ({ ...one, id: `${one.id} again` })),
       );
-    await new Promise((resolve) => setTimeout(resolve, random() * 10));
+    await new Promise((resolve) => setTimeout(resolve, random() * (tell ? 150 : 10)));
   }
 }
