@@ -21,7 +21,7 @@ const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 1e9));
 /** How many faults are tried in each setting, each in a scenario of its own; 0: every one that there is in one scenario. */
 const points = Number(process.env.POINTS || 8);
 /** In each setting no further one is begun after so long. */
-const secondsMax = Number(process.env.SECONDS_MAX) || Infinity;
+const secondsMax = Number(process.env.SECONDS_MAX) || (process.env.POINTS ? Infinity : 7);
 /** `before 41`: that one alone. */
 const [kind, effect] = (process.env.FAULT ?? '').split(' ');
 const given = effect ? ({ kind, effect: Number(effect) } as Fault) : undefined;
