@@ -24,8 +24,8 @@ export interface World {
   begin(name: string): ProcessPlace;
   /** Appends as a collector does, and lets readers hear of it. */
   append(subject: string, bytes: Uint8Array, id: string): Promise<void>;
-  /** Lets all processes run until each waits for the clock or the stream. */
-  settle(): Promise<void>;
+  /** Lets all processes run until each waits for the clock or the stream, or for so many calls. */
+  settle(callsMax?: number): Promise<void>;
   random: () => number;
   /** Right before that effect, in the name of someone else. */
   at(effect: number, act: () => Promise<void>): void;
@@ -119,12 +119,15 @@ export async function createWorld(options: WorldOptions): Promise<World> {
     settle,
   };
 
-  async function settle(): Promise<void> {
-    for (;;) {
+  async function settle(callsMax = Infinity): Promise<void> {
+    for (let calls = 0; calls < callsMax; calls++) {
       await turn();
       const awake = [...places].filter(({ state }) => state === 'awake');
       const isBusy = (job: Job): boolean => job.running > 0 || (job.counted && !job.waiting);
-      if (awake.some(({ jobs }) => [...jobs].some(isBusy))) continue;
+      if (awake.some(({ jobs }) => [...jobs].some(isBusy))) {
+        calls--;
+        continue;
+      }
       const ready = gate.flatMap(({ job }, i) => (job.place.state === 'awake' ? [i] : []));
       if (!ready.length) return;
       const at = ready[shuffled ? Math.floor(random() * ready.length) : 0]!;
