@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { ErasureAnswer, SqlAnswer } from '#api';
+import { findIn } from '#store';
 import { startProcess, type Running } from './processes.ts';
-import { findIn } from './scan.ts';
 import { freePort } from './servers.ts';
 import { Rr1Client } from './test-rr1-client.ts';
 

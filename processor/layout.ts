@@ -13,6 +13,8 @@
  *   v1/iceberg/project=<id>/<table>/metadata/<N>-<nonce>-<n>.avro   manifests and manifest lists that came with version N
  *   v1/iceberg/project=<id>/<table>/metadata/version-hint.text      the newest N
  *   v1/erasures/project=<id>/<session>.json                         tombstone, then receipt
+ *   v1/visitor-erasures/project=<id>/<id>.json                      of whom sessions are erased that come to be known later
+ *   v1/receipt-keys/<n>.json                                        key pairs that sign receipts; the newest signs
  *   v1/quarantine/shard=07/<seq>.{json,bin}                         a batch that could not be read, and why
  *
  * What can be seen is: the files of the newest root manifest, and those of every commit whose `fromSeq` is above the
@@ -76,6 +78,11 @@ export const paths = {
   projectErasuresPrefix: (project: string): string => `${ROOT}/erasures/project=${project}/`,
   erasure: (project: string, session: string): string =>
     `${ROOT}/erasures/project=${project}/${session}.json`,
+  visitorErasuresPrefix: `${ROOT}/visitor-erasures/`,
+  visitorErasure: (project: string, id: string): string =>
+    `${ROOT}/visitor-erasures/project=${project}/${id}.json`,
+  receiptKeysPrefix: `${ROOT}/receipt-keys/`,
+  receiptKey: (n: number): string => `${ROOT}/receipt-keys/${digits(n, 8)}.json`,
   quarantinePrefix: `${ROOT}/quarantine/`,
   quarantineShardPrefix: (shard: number): string => `${ROOT}/quarantine/${shardPart(shard)}/`,
   quarantine: (shard: number, seq: number, ext: 'json' | 'bin'): string =>
@@ -313,14 +320,16 @@ export interface Merge {
   of: LakeFile[];
 }
 
-export interface Erasure {
-  v: 1;
-  project: string;
-  session: string;
-  requestedMs: number;
-  /** Absent until the bytes are gone. */
-  done?: { atMs: number; rows: number; messages: number; filesRewritten: string[] };
-}
-
 export { assetType } from '#protocol';
+export type {
+  ErasedObject,
+  Erasure,
+  ErasureDone,
+  Kept,
+  ObjectState,
+  Scanned,
+  Signature,
+  Underway,
+  VisitorErasure,
+} from './erasure.ts';
 export { commitFiles, pendingCommits, takenIn, visibleFiles } from './visible.ts';

@@ -77,3 +77,13 @@ export {
 } from './lake-reader.ts';
 export { encodeEventsFile, encodeReplayFile, type EncodedFile } from './lake-file.ts';
 export type { ReplayGroup } from './x-hyparquet.ts';
+export { findIn } from './readable.ts';
+export {
+  checkReceipt,
+  createSigner,
+  keyIdOf,
+  readReceiptKeys,
+  type Checked,
+  type ReceiptKey,
+} from './receipt.ts';
+export { visitorUntilMs } from './visitor-erasures.ts';

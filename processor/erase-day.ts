@@ -1,0 +1,116 @@
+import { RETENTION_DAYS } from '#projects';
+import { writeRows } from './compact.ts';
+import type { EraseParts } from './erase.ts';
+import { idsIn } from './erasure-scan.ts';
+import { stateOf, type Journal } from './journal.ts';
+import { getIfThere, getJsonIfThere, rootKeys } from './lake-reader.ts';
+import {
+  className,
+  paths,
+  type EventRow,
+  type LakeFile,
+  type ReplayRow,
+  type RootManifest,
+  type Table,
+} from './layout.ts';
+import type { ProjectState } from './manifest.ts';
+import type { Store } from './store.ts';
+import { decodeFile } from './x-hyparquet.ts';
+
+export interface Holding {
+  key: string;
+  /** Of the journal. */
+  sessions: Set<string>;
+}
+
+/** Sessions of the journal with rows in the file; each event of theirs is noted. */
+export async function sessionsHeld(table: Table, bytes: Uint8Array, journal: Journal): Promise<Set<string>> {
+  const held = new Set<string>();
+  for (const row of await decodeFile<'events' | 'replay'>(table, bytes, ['session_id', 'rid', 'seq'])) {
+    if (!journal.has(row.session_id)) continue;
+    held.add(row.session_id);
+    if (table === 'events') journal.noteRow(row.session_id, row.rid, row.seq);
+  }
+  return held;
+}
+
+/** The day's files that hold rows of the sessions, also those that no manifest names any more. */
+export async function filesHolding(
+  store: Store,
+  project: string,
+  date: string,
+  journal: Journal,
+): Promise<Holding[]> {
+  const holding: Holding[] = [];
+  for (const cls of RETENTION_DAYS.map(className))
+    for (const table of ['events', 'replay'] as const)
+      for await (const { key } of store.list(paths.dayPrefix(cls, table, project, date))) {
+        const bytes = await getIfThere(store, key);
+        const sessions = bytes && (await sessionsHeld(table, bytes, journal));
+        if (!bytes || !sessions?.size) continue;
+        for (const session of sessions) journal.note(session, { key, before: stateOf(bytes) });
+        holding.push({ key, sessions });
+      }
+  return holding;
+}
+
+/** Puts the day's live files anew without the sessions' rows. @returns the day as it is to be published */
+export async function writeWithout(
+  parts: EraseParts,
+  state: ProjectState,
+  date: string,
+  holding: readonly Holding[],
+  journal: Journal,
+): Promise<{ days: Map<string, LakeFile[]>; files: LakeFile[] }> {
+  const live = state.days.get(date)?.files ?? [];
+  const sessionsIn = new Map(holding.map(({ key, sessions }) => [key, sessions]));
+  const files: LakeFile[] = [];
+  for (const { key, class: cls, table } of live) {
+    const sessions = sessionsIn.get(key);
+    if (!sessions) continue;
+    const before = await parts.store.get(key);
+    const all: (EventRow | ReplayRow)[] = await decodeFile(table, before);
+    const rows = all.filter((row) => !journal.has(row.session_id));
+    const written = rows.length
+      ? await writeRows(parts, { project: state.project, date, class: cls, table, rows })
+      : undefined;
+    if (written) files.push(written.file);
+    const after = written && { key: written.file.key, ...stateOf(written.bytes) };
+    for (const session of sessions) {
+      journal.note(session, { key, before: stateOf(before), ...(after && { after }) });
+      journal.noteRewritten(session, key);
+    }
+  }
+  const kept = live.filter(({ key }) => !sessionsIn.has(key));
+  return { days: live.length ? new Map([[date, [...kept, ...files]]]) : new Map(), files };
+}
+
+/**
+ * Older manifests of the day that name a session as a bound. Of those that the newest root does not name only such as an
+ * older one does: another may be about to be.
+ */
+export async function manifestsNaming(
+  store: Store,
+  project: string,
+  date: string,
+  journal: Journal,
+): Promise<string[]> {
+  const roots = await rootKeys(store, project);
+  const ofDay = async (key: string): Promise<string | undefined> =>
+    (await getJsonIfThere<RootManifest>(store, key))?.days[date];
+  const naming: string[] = [];
+  const newest = roots.at(-1) && (await ofDay(roots.at(-1)!));
+  const older = new Set<string>();
+  for (const root of roots.slice(0, -1)) {
+    const key = await ofDay(root);
+    if (key && key !== newest) older.add(key);
+  }
+  for (const key of older) {
+    const bytes = await getIfThere(store, key);
+    if (!bytes) continue;
+    const named = [...idsIn(bytes)].filter((id) => journal.has(id));
+    for (const session of named) journal.note(session, { key, before: stateOf(bytes) });
+    if (named.length) naming.push(key);
+  }
+  return naming;
+}
