@@ -14,7 +14,7 @@ import {
   type Table,
 } from './layout.ts';
 import type { ProjectState } from './manifest.ts';
-import type { Store } from './store.ts';
+import type { Store, StoreObject } from './store.ts';
 import { decodeFile } from './x-hyparquet.ts';
 
 export interface Holding {
@@ -86,8 +86,8 @@ export async function writeWithout(
 }
 
 /**
- * Older manifests of the day that name a session as a bound. Of those that the newest root does not name only such as an
- * older one does: another may be about to be.
+ * Older manifests of the day that name a session as a bound: such as an older root names, and all from before the newest root,
+ * for who wrote one of those wanted that root's version or an earlier one. What is younger another may be about to name.
  */
 export async function manifestsNaming(
   store: Store,
@@ -95,22 +95,28 @@ export async function manifestsNaming(
   date: string,
   journal: Journal,
 ): Promise<string[]> {
-  const roots = await rootKeys(store, project);
-  const ofDay = async (key: string): Promise<string | undefined> =>
-    (await getJsonIfThere<RootManifest>(store, key))?.days[date];
+  const ofDay = async (root: string): Promise<string | undefined> =>
+    (await getJsonIfThere<RootManifest>(store, root))?.days[date];
+  let newest: StoreObject | undefined;
+  const days: StoreObject[] = [];
+  const isDay = paths.dayManifest(project, date, '').slice(0, -'.json'.length);
+  for await (const object of store.list(paths.projectManifestPrefix(project)))
+    if (object.key.startsWith(isDay)) days.push(object);
+    else if (!object.key.includes('/day/')) newest = object;
+  if (!newest) return [];
+  const live = await ofDay(newest.key);
   const naming: string[] = [];
-  const newest = roots.at(-1) && (await ofDay(roots.at(-1)!));
-  const older = new Set<string>();
-  for (const root of roots.slice(0, -1)) {
-    const key = await ofDay(root);
-    if (key && key !== newest) older.add(key);
-  }
-  for (const key of older) {
-    const bytes = await getIfThere(store, key);
-    if (!bytes) continue;
-    const named = [...idsIn(bytes)].filter((id) => journal.has(id));
+  let older: Set<string | undefined> | undefined;
+  for (const { key, modifiedMs } of days) {
+    const bytes = key === live ? undefined : await getIfThere(store, key);
+    const named = bytes ? [...idsIn(bytes)].filter((id) => journal.has(id)) : [];
+    if (!bytes || !named.length) continue;
+    older ??= new Set(
+      await Promise.all((await rootKeys(store, project)).filter((root) => root !== newest.key).map(ofDay)),
+    );
+    if (modifiedMs >= newest.modifiedMs && !older.has(key)) continue;
     for (const session of named) journal.note(session, { key, before: stateOf(bytes) });
-    if (named.length) naming.push(key);
+    naming.push(key);
   }
   return naming;
 }

@@ -194,7 +194,7 @@ export function eraseContract(name: string, open: () => Promise<Opened>, stride:
       const planted: [string, Buffer][] = [
         [paths.assetsPrefix('r30', 'shop', date) + 'x.svg', text],
         [`${paths.icebergTable('shop', 'events')}/metadata/00009999-x-0.avro`, zstdCompressSync(text)],
-        [paths.dayManifest('shop', date, 'racing'), text],
+        [paths.dayManifest('shop', '2020-01-01', 'other'), text],
         [paths.quarantine(shard, 77, 'bin'), gzipSync(text)],
         [paths.seen(shard, 77), Buffer.from(encodeJson({ v: 1, shard, sessions: [], [first]: 1 }))],
       ];
@@ -332,6 +332,18 @@ export function eraseContract(name: string, open: () => Promise<Opened>, stride:
         expect.not.arrayContaining([expect.stringMatching(/^stream|parquet$/)]),
       );
       expect(await rowsOf('bank')).toHaveLength(8);
+    });
+
+    it('removes manifests of the day whose roots were collected before', async () => {
+      await recordEverywhere();
+      const roots = (await keysOf(paths.projectManifestPrefix('shop'))).filter(
+        (key) => !key.includes('/day/'),
+      );
+      await store.remove(roots.slice(0, -1));
+      await ask();
+      await maintain().sweep(t0);
+      expect((await erasureOf()).done).toBeDefined();
+      await expectGone();
     });
 
     it('writes each file of a day anew once, for any number of sessions', async () => {
