@@ -25,6 +25,8 @@ const MARK = 'planted-secretive';
 interface Opened {
   store: Store;
   close: () => Promise<void>;
+  /** Of the stream; default: a log in a directory. */
+  streamed?: string;
   /** What the store has of it beside the objects as they are, each as bytes by its name. */
   older?: () => Promise<Map<string, Uint8Array>>;
 }
@@ -47,9 +49,10 @@ export function eraseContract(name: string, open: () => Promise<Opened>, stride:
     const t0 = Date.now();
 
     beforeEach(async () => {
-      ({ store, close, older } = await open());
+      const opened = await open();
+      ({ store, close, older } = opened);
       dir = await mkdtemp(join(tmpdir(), 'erase-'));
-      stream = await openStream(dir, { bytesMax: 64 * 1024 * 1024 });
+      stream = await openStream(opened.streamed ?? dir, { bytesMax: 64 * 1024 * 1024 });
       nonces = 0;
     });
     afterEach(async () => {

@@ -77,6 +77,7 @@ export {
 } from './lake-reader.ts';
 export { encodeEventsFile, encodeReplayFile, type EncodedFile } from './lake-file.ts';
 export type { ReplayGroup } from './x-hyparquet.ts';
+export { putTombstone } from './erasures.ts';
 export { findIn } from './readable.ts';
 export {
   checkReceipt,

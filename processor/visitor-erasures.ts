@@ -1,18 +1,18 @@
 import type { Log } from '#service';
+import { putTombstone } from './erasures.ts';
 import { encodeJson, getIfThere, getJsonIfThere } from './lake-reader.ts';
 import {
   paths,
   sessionStartMs,
   visibleFiles,
   type Commit,
-  type Erasure,
   type EventRow,
   type VisitorErasure,
 } from './layout.ts';
 import type { ProjectState } from './manifest.ts';
 import type { Signer } from './receipt.ts';
 import { COMES_AGAIN_MS } from './seen.ts';
-import { isStoreError, type Store } from './store.ts';
+import type { Store } from './store.ts';
 import { decodeFile } from './x-hyparquet.ts';
 
 export interface VisitorErasureParts {
@@ -57,7 +57,7 @@ export function createVisitorErasures({
         if (!bytes) continue;
         for (const row of await decodeFile('events', bytes, COLUMNS_READ))
           if (row.project === project && isOf(row, visitor!) && sessionStartMs(row.session_id) <= requestedMs)
-            await putTombstone(project, row.session_id, nowMs);
+            await erase(project, row.session_id, nowMs);
       }
       files.add(file.key);
     }
@@ -73,14 +73,9 @@ export function createVisitorErasures({
     done.add(key);
   }
 
-  async function putTombstone(project: string, session: string, nowMs: number): Promise<void> {
-    const tombstone: Erasure = { v: 1, project, session, requestedMs: nowMs };
-    try {
-      await store.put(paths.erasure(project, session), encodeJson(tombstone), { ifAbsent: true });
+  async function erase(project: string, session: string, nowMs: number): Promise<void> {
+    if (await putTombstone(store, project, session, nowMs))
       log.info({ project, session }, 'a session turned out to be of a visitor who is to be erased');
-    } catch (error) {
-      if (!isStoreError(error, 'already_exists')) throw error;
-    }
   }
 
   return {

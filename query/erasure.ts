@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { paths, SESSION_ID, type Erasure, type VisitorErasure } from '#layout';
-import { isStoreError, visitorUntilMs, type Store } from '#store';
+import { isStoreError, putTombstone, visitorUntilMs, type Store } from '#store';
 import {
   ApiError,
   ERASURES_MAX,
@@ -43,22 +43,8 @@ const COUNTED = `SELECT session_id, count(*) AS held FROM events
   WHERE session_id IN (SELECT unnest(string_split($1, ','))) GROUP BY session_id ORDER BY session_id`;
 
 export function createErasing({ store, lake, statements, playback, rowsMax }: ErasingParts): Erasing {
-  /**
-   * The one place where a session's erasure is asked for, whatever asked: what forbids it is to be refused here.
-   * False when it was asked for before.
-   */
-  async function putTombstone(project: string, session: string, requestedMs: number): Promise<boolean> {
-    const tombstone: Erasure = { v: 1, project, session, requestedMs };
-    const isFirst = await store
-      .put(paths.erasure(project, session), json(tombstone), { ifAbsent: true })
-      .then(
-        () => true,
-        (error: unknown) => {
-          // Another was faster: what it asked for counts.
-          if (!isStoreError(error, 'already_exists')) throw error;
-          return false;
-        },
-      );
+  async function ask(project: string, session: string, nowMs: number): Promise<boolean> {
+    const isFirst = await putTombstone(store, project, session, nowMs);
     lake.hide(project, session);
     return isFirst;
   }
@@ -75,7 +61,7 @@ export function createErasing({ store, lake, statements, playback, rowsMax }: Er
 
   async function eraseSession(project: string, session: string, nowMs: number): Promise<ErasureAnswer> {
     if (!SESSION_ID.test(session)) throw unknownSession(session);
-    if ((await playback.exists(project, session)) && (await putTombstone(project, session, nowMs)))
+    if ((await playback.exists(project, session)) && (await ask(project, session, nowMs)))
       return { session, requestedMs: nowMs, done: false };
     const erasure = JSON.parse(new TextDecoder().decode(await read(project, session))) as Erasure;
     lake.hide(project, session);
@@ -136,9 +122,7 @@ export function createErasing({ store, lake, statements, playback, rowsMax }: Er
       if (!dryRun && session !== undefined) await eraseSession(project, session, nowMs);
       else if (!dryRun)
         for (let at = 0; at < found.length; at += PUTS_AT_ONCE)
-          await Promise.all(
-            found.slice(at, at + PUTS_AT_ONCE).map((one) => putTombstone(project, one, nowMs)),
-          );
+          await Promise.all(found.slice(at, at + PUTS_AT_ONCE).map((one) => ask(project, one, nowMs)));
       const sessions = session === undefined ? found.length : 1;
       const first = found.slice(0, ERASURES_SHOWN);
       return { dryRun, requestedMs: nowMs, sessions, rows, bytes, first, ...(untilMs && { untilMs }) };
