@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { ErasureAnswer, SqlAnswer } from '#api';
+import { findIn } from '#store';
 import { startProcess, type Running } from './processes.ts';
-import { findIn } from './scan.ts';
 import { freePort } from './servers.ts';
 import { Rr1Client } from './test-rr1-client.ts';
 
@@ -69,6 +69,86 @@ test('so it is when the process is killed while it erases', async () => {
   await untilGone(session, said);
   expect(await countOf(kept.session ?? '')).toBe(6);
 });
+
+test(
+  'figures: how soon no reader sees a session, and what is found of it in all bytes after',
+  { timeout: 120_000 },
+  async () => {
+    const other = await startProcess({
+      ...settings,
+      ...{ ROLE: 'query', LISTEN: `127.0.0.1:${await freePort()}`, CACHE_DIR: join(directory, 'cache-2') },
+      ...{ REFRESH_INTERVAL_MS: '1000' },
+    });
+    try {
+      const all = await Promise.all(Array.from({ length: FIGURE_SESSIONS }, () => recordTwo()));
+      const needles = all.map(({ gone, said }) => [gone.session!, said.gone]);
+      const everywhere = [running.url, other.url];
+      for (const { gone } of all)
+        for (const url of everywhere)
+          await expect.poll(() => readable(url, gone.session!), { timeout: 15_000 }).toBe(true);
+      const seconds: number[] = [];
+      for (const { gone } of all) {
+        const fromMs = performance.now();
+        await erase(gone.session!);
+        for (const url of everywhere)
+          await expect.poll(() => readable(url, gone.session!), { timeout: 60_000, interval: 5 }).toBe(false);
+        seconds.push((performance.now() - fromMs) / 1000);
+      }
+      for (const { gone } of all)
+        await expect.poll(async () => (await erase(gone.session!)).done, { timeout: 60_000 }).toBe(true);
+      // SQL lets go of its local copies when it is next asked.
+      for (const url of everywhere) await readable(url, all[0]!.gone.session!);
+      let bytes = 0;
+      const found = new Set<string>();
+      await expect
+        .poll(
+          async () => {
+            found.clear();
+            bytes = 0;
+            for (const [path, haystack] of await haystacks()) {
+              const here = [...findIn([haystack], needles.flat())];
+              const isKept = (needle: string): boolean =>
+                /\/(erasures|l0|seen)\/.*\.json$/.test(path) && needles.some(([id]) => id === needle);
+              for (const needle of here.filter((one) => !isKept(one))) {
+                found.add(`${needle} in ${path}`);
+                bytes += needle.length;
+              }
+            }
+            return [...found];
+          },
+          { timeout: 30_000, interval: 500 },
+        )
+        .toEqual([]);
+      seconds.sort((a, b) => a - b);
+      const [least, median, most] = [seconds[0]!, seconds[FIGURE_SESSIONS >> 1]!, seconds.at(-1)!];
+      process.stdout.write(`figure erase_bytes_found_after ${bytes} bytes\n`);
+      process.stdout.write(`figure erase_unreadable_s ${most.toFixed(3)} s\n`);
+      process.stdout.write(`figure erase_unreadable_median_s ${median.toFixed(3)} s\n`);
+      process.stdout.write(`figure erase_unreadable_min_s ${least.toFixed(3)} s\n`);
+      for (const { kept } of all) expect(await countOf(kept.session ?? '')).toBe(6);
+    } finally {
+      other.kill();
+      await other.end();
+    }
+  },
+);
+const FIGURE_SESSIONS = 20;
+
+/** Whether any route of the server shows the session. */
+async function readable(url: string, session: string): Promise<boolean> {
+  const ask = (path: string, init: RequestInit = {}) => {
+    const headers = { authorization: `Bearer ${KEYS.FIRST_API_KEY}`, 'content-type': 'application/json' };
+    return fetch(url + path, { ...init, headers });
+  };
+  const sql = `SELECT count(*) FROM events WHERE session_id = '${session}'`;
+  const [summary, manifest, counted] = await Promise.all([
+    ask(`/v1/sessions/${session}`),
+    ask(`/v1/sessions/${session}/manifest`),
+    ask('/v1/sql', { method: 'POST', body: JSON.stringify({ sql }) }),
+  ]);
+  const rows = ((await counted.json()) as SqlAnswer).rows;
+  return summary.ok || manifest.ok || Number(rows[0]?.[0]) > 0;
+}
 
 interface Said {
   gone: string;
@@ -141,11 +221,21 @@ async function countOf(session: string): Promise<number> {
 const isThere = async (file: RegExp): Promise<boolean> =>
   (await readdir(directory, { recursive: true })).some((path) => file.test(path));
 
+async function haystacks(): Promise<[path: string, bytes: Uint8Array][]> {
+  const read: [string, Uint8Array][] = [];
+  for (const entry of await readdir(directory, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name);
+    // What goes while it is listed is gone.
+    if (entry.isFile()) read.push([path, await readFile(path).catch(() => new Uint8Array())]);
+  }
+  return read;
+}
+
 async function found({ gone, kept }: Said): Promise<string[]> {
-  const haystacks: Uint8Array[] = [];
-  for (const entry of await readdir(directory, { recursive: true, withFileTypes: true }))
-    if (entry.isFile())
-      // What goes while it is listed is gone.
-      haystacks.push(await readFile(join(entry.parentPath, entry.name)).catch(() => new Uint8Array()));
-  return [...findIn(haystacks, [gone, kept])];
+  return [
+    ...findIn(
+      (await haystacks()).map(([, bytes]) => bytes),
+      [gone, kept],
+    ),
+  ];
 }

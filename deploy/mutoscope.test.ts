@@ -22,11 +22,11 @@ async function run(...args: string[]): Promise<{ code: number; text: string }> {
 it('lists its commands, explains each, and exits with 2 for what it does not know', async () => {
   const help = await run('--help');
   expect(help.code).toBe(0);
-  expect(help.text).toMatch(/^ {2}doctor .*\n {2}fsck .*\n {2}retention /m);
+  expect(help.text).toMatch(/^ {2}doctor .*\n {2}erase .*\n {2}fsck .*\n {2}retention /m);
   expect(await run()).toEqual({ ...help, code: 2 });
   const unknown = await run('fsk');
   expect([unknown.code, unknown.text.split('\n')[0]]).toEqual([2, 'no command "fsk"']);
-  for (const name of ['doctor', 'fsck', 'retention']) {
+  for (const name of ['doctor', 'erase', 'fsck', 'retention']) {
     const { code, text } = await run(name, '--help');
     expect([code, text.split('\n')[0]]).toEqual([0, expect.stringContaining(`mutoscope ${name}`)]);
   }

@@ -14,6 +14,7 @@ export interface Command {
 
 const COMMANDS: Record<string, () => Promise<Command>> = {
   doctor: () => import('./command-doctor.ts'),
+  erase: () => import('./command-erase.ts'),
   fsck: () => import('./command-fsck.ts'),
   retention: () => import('./command-retention.ts'),
 };
@@ -44,8 +45,15 @@ export async function main(
     out(command.usage);
     return 0;
   }
+  let config: Config;
   try {
-    return await command.run(rest, { config: readConfig(env), out });
+    config = readConfig(env);
+  } catch (error) {
+    out((error as Error).message);
+    return 2;
+  }
+  try {
+    return await command.run(rest, { config, out });
   } catch (error) {
     const { code = '', message } = error as NodeJS.ErrnoException;
     out(`${name}: ${message}`);

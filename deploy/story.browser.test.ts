@@ -5,11 +5,10 @@ import { join } from 'node:path';
 import { chromium, type Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import type { SqlAnswer } from '#api';
-import { openStore } from '#store';
+import { findIn, openStore } from '#store';
 import { openStream } from '#stream';
 import { CHROMIUM_ARGS } from './chromium.ts';
 import { startProcess, type Running } from './processes.ts';
-import { findIn } from './scan.ts';
 import { freePort } from './servers.ts';
 import {
   COMPLETION_RATES,

@@ -93,42 +93,46 @@ export async function putAssetsAgain(
 }
 
 /**
- * Removes the assets of the session's day that no other session tells of, after its own rows have gone.
+ * Removes the assets of the day that no session tells of but the given ones, after their own rows have gone. `note` hears of
+ * each before any goes.
  *
  * A flush puts its assets, then its commit, then its assets once more. So whoever commits while this removes is either
  * seen by the second look here, which brings back what was removed, or puts it again after. A compaction puts its assets
  * before its manifest, and the version made here after the removal is refused to one that began before.
- * @returns false when no version could be made, so that all came back: to be done again
+ * @returns those that came back since no version could be made: to be done again
  */
 export async function removeUnreferenced(
   parts: Pick<CompactParts, 'store' | 'commits' | 'state' | 'nonce'>,
   project: string,
-  session: string,
+  date: string,
+  sessions: Pick<ReadonlySet<string>, 'has'>,
+  note: (key: string, bytes: Uint8Array) => Promise<void>,
   nowMs: number,
-): Promise<boolean> {
+): Promise<string[]> {
   const { store } = parts;
-  const date = sessionDate(session);
   const keys: string[] = [];
   for (const cls of await classesOfDay(parts, project, date))
     for await (const { key } of store.list(paths.assetsPrefix(cls, project, date))) keys.push(key);
-  if (!keys.length) return true;
-  const told = await referenced(parts, project, session);
+  if (!keys.length) return [];
+  const told = await referenced(parts, project, date, sessions);
   const removed = new Map<string, Uint8Array>();
   for (const key of keys.filter((one) => !told.has(one))) {
-    removed.set(key, await store.get(key));
+    const bytes = await store.get(key);
+    await note(key, bytes);
+    removed.set(key, bytes);
     await store.remove([key]);
   }
-  if (!removed.size) return true;
+  if (!removed.size) return [];
   let isMade = false;
   // When it cannot be told, all come back, and the erasure is done again.
   const since = await (async () => {
     for (let attempt = 0; attempt < VERSIONS_MAX && !isMade; attempt++)
       isMade = await publish(store, await parts.state(project), { days: new Map() }, nowMs, parts.nonce());
-    return isMade ? referenced(parts, project, session) : { has: () => true };
+    return isMade ? referenced(parts, project, date, sessions) : { has: () => true };
   })().catch((error: unknown) => ({ error, has: () => true }));
   for (const [key, bytes] of removed) if (since.has(key)) await store.put(key, bytes);
   if ('error' in since) throw since.error;
-  return isMade;
+  return isMade ? [] : [...removed.keys()];
 }
 
 /** Against compactions that are faster. */
@@ -141,13 +145,13 @@ const COLUMNS_READ: ('project' | 'session_id' | 'type' | 'name')[] = [
   'name',
 ];
 
-/** Keys of the assets of which rows of the day tell, but for the session's own, which are in no sealed file any more. */
+/** Keys of the assets of which rows of the day tell, but for those of the sessions, which are in no sealed file any more. */
 async function referenced(
   { store, commits, state }: Pick<CompactParts, 'store' | 'commits' | 'state'>,
   project: string,
-  session: string,
+  date: string,
+  sessions: Pick<ReadonlySet<string>, 'has'>,
 ): Promise<Set<string>> {
-  const date = sessionDate(session);
   const live = await commits.list();
   const { root, days } = await state(project);
   const files = [
@@ -163,7 +167,7 @@ async function referenced(
   for (const file of files.filter(({ table }) => table === 'events'))
     for (const row of await decodeFile('events', await store.get(file.key), COLUMNS_READ)) {
       const isOther =
-        row.project === project && row.session_id !== session && sessionDate(row.session_id) === date;
+        row.project === project && !sessions.has(row.session_id) && sessionDate(row.session_id) === date;
       if (!isOther || (row.type !== 'asset' && row.type !== 'asset_ref')) continue;
       if (row.name) keys.add(paths.asset(file.class, project, date, row.name));
     }

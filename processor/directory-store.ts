@@ -79,6 +79,7 @@ export async function openDirectoryStore(directory: string): Promise<Store> {
         // Here too, for a process may live for months after the crash of one before.
         await clearTemporary(temporary);
       }),
+    removeOlder: async () => {},
     expireByAge: async () => ({ installed: false, reason: 'a directory deletes nothing by itself' }),
     expiryRules: async () => [],
     close: async () => {},

@@ -1,200 +1,84 @@
-import { sessionFilter, shardOf, type Stream } from '#stream';
+import { sessionFilter, type Stream } from '#stream';
 import { removeUnreferenced } from './assets.ts';
-import { classesOfDay } from './classes.ts';
-import { writeRows, type CompactParts } from './compact.ts';
-import { removeNoted, type QuarantineNote } from './flush.ts';
-import { encodeJson, getJson, getJsonIfThere } from './lake-reader.ts';
+import type { CompactParts } from './compact.ts';
 import {
-  paths,
-  sessionDate,
-  takenIn,
-  type Commit,
-  type Erasure,
-  type EventRow,
-  type LakeFile,
-  type ReplayRow,
-  type Seen,
-} from './layout.ts';
-import { publish, type ProjectState } from './manifest.ts';
-import { isStoreError, type Store } from './store.ts';
-import { decodeFile } from './x-hyparquet.ts';
+  committedObjects,
+  putAsideKeys,
+  quarantinedNotes,
+  scrub,
+  uncommittedObjects,
+} from './erase-commits.ts';
+import { filesHolding, manifestsNaming, writeWithout } from './erase-day.ts';
+import { removeNoted } from './flush.ts';
+import { stateOf, type Journal } from './journal.ts';
+import { publish } from './manifest.ts';
 
 export interface EraseParts extends CompactParts {
   stream: Stream;
   /** Leads other programs' readers away from what is about to go. */
   forget: (project: string, nowMs: number) => Promise<void>;
 }
-export interface ErasedBytes {
-  rows: number;
-  messages: number;
-  filesRewritten: string[];
+/** Sessions of one project that began on one day. */
+export interface DayErasure {
+  project: string;
+  date: string;
+  journal: Journal;
 }
-export interface Erased extends ErasedBytes {
-  /** Nothing is left. Otherwise something came in between or may come yet, and it is to be done again. */
-  whole: boolean;
+export interface Erased {
+  /** The stream's last number when the removal began: what has come since is dropped by every flush. */
+  fenceSeq: number;
+  /** What could not be removed, for something came in between or may come yet: it is to be done again. None: all is gone. */
+  left: string[];
 }
 
 /**
- * Removes all bytes of one session: from the stream, from the project's files (which are written again without it), from
- * commits' files and quarantine. To be called after a compaction that knew of the erasure, so that no other row is left in the
- * commits' files. @throws StoreError, StreamError
+ * Removes all bytes of the sessions: from the stream, from the project's files (which are written again without them), from
+ * commits' files and quarantine, from manifests and metadata that name them. What goes is noted before it goes. To be called
+ * after a compaction that knew of the erasures, so that no other row is left in the commits' files. Whatever step it ends
+ * at, done again it finds what is left. @throws StoreError, StreamError
  */
 export async function erase(
   parts: EraseParts,
-  { project, session }: Erasure,
+  { project, date, journal }: DayErasure,
   nowMs: number,
 ): Promise<Erased> {
-  const messages = await parts.stream.erase(sessionFilter(project, session));
+  const { store, stream } = parts;
+  const { lastSeq: fenceSeq } = await stream.state();
+  for (const session of journal.sessions)
+    journal.noteMessages(session, await stream.erase(sessionFilter(project, session)));
+
   const state = await parts.state(project);
-  const rewritten = await rewriteDay(parts, state, session, nowMs);
-  if (!rewritten) return { rows: 0, messages, filesRewritten: [], whole: false };
-  const { holding, ...erased } = rewritten;
+  const holding = await filesHolding(parts, project, date, journal);
+  const written = await writeWithout(parts, state, date, holding, journal);
+  const committed = await committedObjects(parts, project, journal);
+  const uncommitted = await uncommittedObjects(parts, journal);
+  const quarantined = await quarantinedNotes(store, project, journal);
+  const putAside = await putAsideKeys(store, project, date, journal);
+  await journal.save();
+  // A version even when no live file held them: a compaction that began before and may have read what goes now, then fails.
+  if (holding.length && !(await publish(store, state, { days: written.days }, nowMs, parts.nonce()))) {
+    await store.remove(written.files.map(({ key }) => key));
+    return { fenceSeq, left: holding.map(({ key }) => key) };
+  }
   await parts.forget(project, nowMs);
-  await parts.store.remove(holding);
-  const committedAreGone = await removeCommitted(parts, project, session);
-  const uncommittedAreGone = await removeUncommitted(parts, session);
-  const assetsAreGone = await removeUnreferenced(parts, project, session, nowMs);
-  await scrub(parts.store, session);
-  await removeQuarantined(parts.store, project, session);
-  await removePutAside(parts.store, project, session);
-  return { ...erased, messages, whole: committedAreGone && uncommittedAreGone && assetsAreGone };
-}
+  await store.remove(holding.map(({ key }) => key));
+  await store.remove(committed.keys);
+  await store.remove(uncommitted.keys);
+  await removeNoted(store, quarantined);
+  await store.remove(putAside);
 
-/** Publishes the day's files without the session's rows. `holding` is what held them, also what no manifest names any more. */
-async function rewriteDay(
-  parts: EraseParts,
-  state: ProjectState,
-  session: string,
-  nowMs: number,
-): Promise<{ rows: number; filesRewritten: string[]; holding: string[] } | undefined> {
-  const { store } = parts;
-  const date = sessionDate(session);
-  const live = new Map((state.days.get(date)?.files ?? []).map((file) => [file.key, file]));
-  const holding = await filesHolding(parts, state.project, date, session);
-  if (!holding.length) return { rows: 0, filesRewritten: [], holding: [] };
-  const kept = [...live.values()].filter((file) => !holding.some(({ key }) => key === file.key));
-  const written: LakeFile[] = [];
-  let rows = 0;
-  for (const { key } of holding) {
-    const file = live.get(key);
-    if (!file) continue;
-    const { class: cls, table } = file;
-    const all: (EventRow | ReplayRow)[] = await decodeFile(table, await store.get(key));
-    const others = all.filter((row) => row.session_id !== session);
-    if (table === 'events') rows += all.length - others.length;
-    if (others.length)
-      written.push(
-        await writeRows(
-          parts,
-          { project: state.project, date, class: cls, table, rows: others },
-          file.sealed === true,
-        ),
-      );
-  }
-  // A version even when no live file held it: a compaction that began before and may have read what goes now, then fails.
-  const days = live.size ? new Map([[date, [...kept, ...written]]]) : new Map<string, LakeFile[]>();
-  if (!(await publish(store, state, { days }, nowMs, parts.nonce()))) {
-    await store.remove(written.map((file) => file.key));
-    return undefined;
-  }
-  const keys = holding.map(({ key }) => key);
-  return { rows, filesRewritten: keys.filter((key) => live.has(key)), holding: keys };
-}
-
-async function filesHolding(
-  parts: EraseParts,
-  project: string,
-  date: string,
-  session: string,
-): Promise<{ key: string }[]> {
-  const holding: { key: string }[] = [];
-  const { store } = parts;
-  for (const cls of await classesOfDay(parts, project, date))
-    for (const table of ['events', 'replay'] as const)
-      for await (const { key } of store.list(paths.dayPrefix(cls, table, project, date))) {
-        const rows = await decodeFile<'events' | 'replay'>(table, await store.get(key), ['session_id']);
-        if (rows.some((row) => row.session_id === session)) holding.push({ key });
-      }
-  return holding;
-}
-
-/** Removes the data files of commits that held the session. False when a project has not taken one of them in. */
-async function removeCommitted(parts: EraseParts, project: string, session: string): Promise<boolean> {
-  const commits = (await parts.commits.list()).filter((commit) =>
-    commit.sessions.some((one) => one.session === session && one.project === project && one.rows > 0),
+  const noteAsset = (key: string, bytes: Uint8Array): Promise<void> => {
+    for (const session of journal.sessions) journal.note(session, { key, before: stateOf(bytes) });
+    return journal.save();
+  };
+  const assetsLeft = await removeUnreferenced(parts, project, date, journal, noteAsset, nowMs);
+  const manifests = await manifestsNaming(store, project, date, journal);
+  await scrub(store, journal, new Set(committed.keys));
+  await journal.save();
+  await store.remove(manifests);
+  const anew = journal.sessions.flatMap((session) =>
+    journal.underway(session).objects.filter(({ key, after }) => after?.key === key),
   );
-  for (const commit of commits) {
-    for (const other of new Set(commit.sessions.filter(({ rows }) => rows > 0).map((one) => one.project)))
-      if (!takenIn((await parts.state(other)).root, commit)) return false;
-    await parts.store.remove(commit.files.map((file) => file.key));
-  }
-  return true;
-}
-
-/**
- * Removes the shard's data files whose commit never came, as after a crash. Those at or below the newest commit's
- * position never can be named any more; false when one above it holds the session, for its commit may be coming.
- */
-async function removeUncommitted({ store, commits }: EraseParts, session: string): Promise<boolean> {
-  const shard = shardOf(session);
-  const keys: string[] = [];
-  for await (const { key } of store.list(paths.l0ShardPrefix(shard)))
-    if (key.endsWith('.parquet')) keys.push(key);
-  // Read after the files: what is named by then is none of these.
-  const ofShard = (await commits.list()).filter((commit) => commit.shard === shard);
-  const named = new Set(ofShard.flatMap((commit) => commit.files.map((file) => file.key)));
-  const newest = paths.commit(shard, ofShard.at(-1)?.fromSeq ?? 0).replace(/\.json$/, '');
-  const unnamed = keys.filter((key) => !named.has(key));
-  const isDead = (key: string): boolean => key.slice(0, newest.length) <= newest;
-  await store.remove(unnamed.filter(isDead));
-  for (const key of unnamed.filter((one) => !isDead(one))) {
-    const table = key.endsWith('.events.parquet') ? 'events' : 'replay';
-    const bytes = await getIfThere(store, key);
-    const rows = bytes ? await decodeFile<'events' | 'replay'>(table, bytes, ['session_id']) : [];
-    if (rows.some((row) => row.session_id === session)) return false;
-  }
-  return true;
-}
-
-async function getIfThere(store: Store, key: string): Promise<Uint8Array | undefined> {
-  try {
-    return await store.get(key);
-  } catch (error) {
-    if (isStoreError(error, 'not_found')) return undefined;
-    throw error;
-  }
-}
-
-/** Takes the session's last address out of what remembers its frames. */
-async function scrub(store: Store, session: string): Promise<void> {
-  const shard = shardOf(session);
-  for (const prefix of [paths.l0ShardPrefix(shard), paths.seenShardPrefix(shard)])
-    for await (const { key } of store.list(prefix)) {
-      if (!key.endsWith('.json')) continue;
-      const held = await getJsonIfThere<Commit | Seen>(store, key);
-      const known = held?.sessions.filter((one) => one.session === session && one.url !== undefined);
-      if (!held || !known?.length) continue;
-      for (const one of known) delete one.url;
-      await store.put(key, encodeJson(held));
-    }
-}
-
-async function removeQuarantined(store: Store, project: string, session: string): Promise<void> {
-  const shard = shardOf(session);
-  const keys: string[] = [];
-  for await (const { key } of store.list(paths.quarantineShardPrefix(shard))) {
-    if (!key.endsWith('.json')) continue;
-    const note = await getJson<QuarantineNote>(store, key);
-    if (note.project === project && note.session === session) keys.push(key);
-  }
-  await removeNoted(store, keys);
-}
-
-/** What a repair put aside could not be read; it goes when the session may be in it. */
-async function removePutAside(store: Store, project: string, session: string): Promise<void> {
-  const places = [`/project=${project}/date=${sessionDate(session)}/`, paths.l0ShardPrefix(shardOf(session))];
-  const keys: string[] = [];
-  for await (const { key } of store.list(paths.quarantinedFilesPrefix))
-    if (places.some((place) => key.includes(place))) keys.push(key);
-  await store.remove(keys);
+  await store.removeOlder([...new Set(anew.map(({ key }) => key))]);
+  return { fenceSeq, left: [...committed.left, ...uncommitted.left, ...assetsLeft] };
 }

@@ -1,5 +1,6 @@
-import { paths } from './layout.ts';
-import type { Store } from './store.ts';
+import { encodeJson } from './lake-reader.ts';
+import { paths, type Erasure } from './layout.ts';
+import { isStoreError, type Store } from './store.ts';
 
 /** Sessions that are erased or to be erased, over all projects. */
 export interface Erasures {
@@ -22,4 +23,25 @@ export function createErasures(store: Store, now: () => number): Erasures {
       atMs = startMs;
     },
   };
+}
+
+/**
+ * Asks for a session's erasure. The one place where that is done, whatever asked for it: what forbids it is to be refused
+ * here. False when it was asked for before. @throws StoreError
+ */
+export async function putTombstone(
+  store: Store,
+  project: string,
+  session: string,
+  requestedMs: number,
+): Promise<boolean> {
+  const tombstone: Erasure = { v: 1, project, session, requestedMs };
+  try {
+    await store.put(paths.erasure(project, session), encodeJson(tombstone), { ifAbsent: true });
+    return true;
+  } catch (error) {
+    // Another was faster: what it asked for counts.
+    if (!isStoreError(error, 'already_exists')) throw error;
+    return false;
+  }
 }

@@ -169,7 +169,10 @@ async function spentCommits(
 /** The shard's newest commit stays for its position; of sessions whose time is over nothing stays with it. */
 async function forgetSessions(store: Store, commit: Commit): Promise<void> {
   const empty: Commit = { ...commit, files: [], sessions: [] };
-  await store.put(paths.commit(commit.shard, commit.fromSeq), encodeJson(empty));
+  const key = paths.commit(commit.shard, commit.fromSeq);
+  await store.put(key, encodeJson(empty));
+  // An erasure to come does not find in it what it had of its session.
+  await store.removeOlder([key]);
 }
 
 /** Writes what the commits had dealt with, and what was folded before, into one object. @returns what may go now */

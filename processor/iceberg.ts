@@ -83,6 +83,14 @@ export function createIceberg({ store, state, nonce, graceMs, log }: IcebergPart
       const key = paths.icebergMetadata(project, table, plan.version);
       if (await putOnce(store, key, encodeJson(plan.metadata))) {
         await pointTo(place, plan.version);
+        if ((await newestVersion(store, name)) > plan.version) {
+          // Others published past it; if they forgot the version of that number, it was free again, and its bounds are not to stay.
+          const dead = new Set(await garbage.superseded(project, table));
+          await store.remove(
+            [key, ...plan.avro.map((written) => written.key)].filter((one) => dead.has(one)),
+          );
+          continue;
+        }
         log.debug({ project, table, version: plan.version }, 'published');
         return hold(name, plan, goal);
       }

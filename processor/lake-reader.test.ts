@@ -28,6 +28,7 @@ function createMemory(): {
       for (const key of [...objects.keys()].sort())
         if (key.startsWith(prefix)) yield { key, bytes: 0, modifiedMs: 0 };
     },
+    removeOlder: async () => {},
     remove: async (keys) => void keys.forEach((key) => objects.delete(key)),
     expireByAge: async () => ({ installed: false }),
     expiryRules: async () => [],

@@ -164,8 +164,12 @@ export async function getJson<T>(store: Store, key: string): Promise<T> {
   return JSON.parse(new TextDecoder().decode(await store.get(key))) as T;
 }
 export async function getJsonIfThere<T>(store: Store, key: string): Promise<T | undefined> {
+  const bytes = await getIfThere(store, key);
+  return bytes && (JSON.parse(new TextDecoder().decode(bytes)) as T);
+}
+export async function getIfThere(store: Store, key: string): Promise<Uint8Array | undefined> {
   try {
-    return await getJson<T>(store, key);
+    return await store.get(key);
   } catch (error) {
     if (isStoreError(error, 'not_found')) return undefined;
     throw error;

@@ -16,6 +16,8 @@
  *   v1/holds/project=<id>/<session>.json                            a session whose retention is its own, and what made it so
  *   v1/reports/retention/project=<id>.json                          what is stored of each class and day, and until when
  *   v1/probe/<nonce>                                                for a moment, to see what the store does
+ *   v1/visitor-erasures/project=<id>/<id>.json                      of whom sessions are erased that come to be known later
+ *   v1/receipt-keys/<n>.json                                        key pairs that sign receipts; the newest signs
  *   v1/quarantine/shard=07/<seq>.{json,bin}                         a batch that could not be read, and why
  *   v1/quarantine/files/<key>                                       a file that could not be read, put aside by a repair
  *
@@ -88,6 +90,11 @@ export const paths = {
   probePrefix: `${ROOT}/probe/`,
   retentionReportsPrefix: `${ROOT}/reports/retention/`,
   retentionReport: (project: string): string => `${ROOT}/reports/retention/project=${project}.json`,
+  visitorErasuresPrefix: `${ROOT}/visitor-erasures/`,
+  visitorErasure: (project: string, id: string): string =>
+    `${ROOT}/visitor-erasures/project=${project}/${id}.json`,
+  receiptKeysPrefix: `${ROOT}/receipt-keys/`,
+  receiptKey: (n: number): string => `${ROOT}/receipt-keys/${digits(n, 8)}.json`,
   quarantinePrefix: `${ROOT}/quarantine/`,
   quarantineShardPrefix: (shard: number): string => `${ROOT}/quarantine/${shardPart(shard)}/`,
   quarantinedFilesPrefix: `${ROOT}/quarantine/files/`,
@@ -341,37 +348,6 @@ export interface Merge {
   of: LakeFile[];
 }
 
-export interface Erasure {
-  v: 1;
-  project: string;
-  session: string;
-  requestedMs: number;
-  /** Absent until the bytes are gone. */
-  done?: { atMs: number; rows: number; messages: number; filesRewritten: string[] };
-}
-
-/** What was decided of one session's retention. It obeys the last of each act, whatever class its recorder's token says. */
-export interface Hold {
-  v: 1;
-  project: string;
-  session: string;
-  /** Its class while it is not held. */
-  retentionDays: number;
-  acts: HoldAct[];
-}
-export interface HoldAct {
-  act: 'hold' | 'release' | 'move';
-  atMs: number;
-  /** Of a move. */
-  retentionDays?: number;
-  reason?: string;
-}
-/** Class of a session that is held. */
-export const HOLD_DAYS = 3650;
-export const isHeld = (hold: Hold | undefined): boolean =>
-  hold?.acts.findLast(({ act }) => act !== 'move')?.act === 'hold';
-export const holdDays = (hold: Hold): number => (isHeld(hold) ? HOLD_DAYS : hold.retentionDays);
-
 /** Instant from which on nothing of the day can be seen: see `dayIsPast`. */
 export const dayEndMs = (date: string, retentionDays: number): number =>
   Date.parse(`${date}T00:00:00Z`) + (2 + retentionDays) * DAY_MS;
@@ -397,4 +373,16 @@ export interface RetentionLine {
 }
 
 export { assetType } from '#protocol';
+export type {
+  ErasedObject,
+  Erasure,
+  ErasureDone,
+  Kept,
+  ObjectState,
+  Scanned,
+  Signature,
+  Underway,
+  VisitorErasure,
+} from './erasure.ts';
+export { HOLD_DAYS, holdDays, isHeld, type Hold, type HoldAct } from './hold.ts';
 export { commitFiles, pendingCommits, takenIn, visibleFiles } from './visible.ts';

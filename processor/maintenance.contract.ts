@@ -261,7 +261,11 @@ export function maintenanceContract(
       await store.put(paths.erasure('shop', first), encodeJson(tombstone), { ifAbsent: true });
       await maintenance.sweep(t0);
       expect(await objectsWith('secretive')).toEqual([underway]);
-      expect(await getJson<Erasure>(store, paths.erasure('shop', first))).toEqual(tombstone);
+      expect(await getJson<Erasure>(store, paths.erasure('shop', first))).toEqual({
+        ...tombstone,
+        underway: expect.objectContaining({ startedMs: t0, seqs: { a: [[1, 12]] } }),
+        left: { atMs: t0, keys: [underway] },
+      });
 
       await store.remove([underway]);
       await maintenance.sweep(t0 + 1000);

@@ -1,21 +1,23 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { StreamError, sessionFilter } from '#stream';
+import { StreamError } from '#stream';
 import { compact } from './compact.ts';
 import { unexpired } from './compaction.ts';
-import { erase, type ErasedBytes, type EraseParts } from './erase.ts';
+import { createEraser, type EraserParts } from './erase-all.ts';
 import { collectGarbage, type GarbageParts } from './garbage.ts';
 import { createIceberg } from './iceberg.ts';
 import { createIcebergGarbage } from './iceberg-garbage.ts';
-import { createCommitCache, createImmutableReader, encodeJson, getJsonIfThere } from './lake-reader.ts';
-import { createHolds, isHeld, readHold } from './holds.ts';
-import { paths, type ClassName, type Erasure, type LakeFile } from './layout.ts';
+import { createCommitCache, createImmutableReader } from './lake-reader.ts';
+import { createHolds } from './holds.ts';
+import type { ClassName, LakeFile } from './layout.ts';
 import { createLossWatch } from './lost-root.ts';
 import { createManifestReader, publish } from './manifest.ts';
+import { createSigner } from './receipt.ts';
 import { reportRetention } from './retention-report.ts';
 import { StoreError } from './store.ts';
+import { createVisitorErasures } from './visitor-erasures.ts';
 
 export interface MaintenanceParts extends Pick<
-  EraseParts,
+  EraserParts,
   'store' | 'stream' | 'erasures' | 'nonce' | 'log'
 > {
   now: () => number;
@@ -40,36 +42,22 @@ export interface Maintenance {
   run(signal: AbortSignal): Promise<void>;
 }
 
-/** A recorder whose session is erased may go on sending for as long as a session lives. */
-const LATE_MS_MAX = 25 * 3_600_000;
-/** Who was in the midst of a flush when its receipt was written has put what he had by then, or is dead. */
-const IN_HAND_MS_MAX = 3_600_000;
-
 export function createMaintenance(parts: MaintenanceParts): Maintenance {
   const { store, stream, log } = parts;
-  /** What is already gone of sessions whose receipt is still to be written. */
-  const gone = new Map<string, ErasedBytes>();
-  const addGone = (key: string, more: ErasedBytes): ErasedBytes => {
-    const before = gone.get(key);
-    const sum = {
-      rows: more.rows + (before?.rows ?? 0),
-      messages: more.messages + (before?.messages ?? 0),
-      filesRewritten: [...(before?.filesRewritten ?? []), ...more.filesRewritten],
-    };
-    gone.set(key, sum);
-    return sum;
-  };
   const state = createManifestReader(store);
   const iceberg = createIceberg({ ...parts, state });
-  const shared: EraseParts = {
+  const shared: EraserParts = {
     ...parts,
     commits: createCommitCache(store),
     state,
     forget: iceberg.forget,
-    onErased: (project, session, rows) =>
-      void addGone(paths.erasure(project, session), { rows, messages: 0, filesRewritten: [] }),
+    signer: createSigner(store, parts.now),
+    // The objects that they stood in are counted instead.
+    onErased: () => {},
   };
   const holds = createHolds({ ...shared, forget: iceberg.forget });
+  const eraser = createEraser(shared);
+  const visitors = createVisitorErasures(shared);
   const garbage: GarbageParts = {
     store,
     erasures: parts.erasures,
@@ -80,9 +68,6 @@ export function createMaintenance(parts: MaintenanceParts): Maintenance {
     isLost: createLossWatch(store),
   };
   let projects = new Set<string>();
-  const receipts = new Map<string, Erasure>();
-  /** Of which it was looked once more whether something came after the receipt. */
-  const looked = new Set<string>();
   let collectedMs = -Infinity;
   let overdueBytes = 0;
   let classes: ClassName[] = [];
@@ -109,43 +94,6 @@ export function createMaintenance(parts: MaintenanceParts): Maintenance {
     log.info({ project, days: [...days.keys()] }, 'days past their retention class left the lake');
   }
 
-  /** @returns how many are still to be done */
-  async function eraseAll(nowMs: number): Promise<number> {
-    let pending = 0;
-    const keys: string[] = [];
-    for await (const { key } of store.list(paths.erasuresPrefix)) keys.push(key);
-    for (const key of keys) {
-      const known = receipts.get(key);
-      const erasure = known ?? (await getJsonIfThere<Erasure>(store, key));
-      if (!erasure) continue;
-      if (erasure.done) {
-        receipts.set(key, erasure);
-        const ageMs = nowMs - erasure.done.atMs;
-        if (ageMs >= IN_HAND_MS_MAX && ageMs < LATE_MS_MAX && !looked.has(key)) {
-          if ((await erase(shared, erasure, nowMs)).whole) looked.add(key);
-        } else if (ageMs < LATE_MS_MAX) await stream.erase(sessionFilter(erasure.project, erasure.session));
-        continue;
-      }
-      // Held after it was to be erased: what holds it says when it goes.
-      if (isHeld(await readHold(store, erasure.project, erasure.session))) {
-        pending++;
-        continue;
-      }
-      const { whole, ...erased } = await erase(shared, erasure, nowMs);
-      const sum = addGone(key, erased);
-      if (!whole) {
-        pending++;
-        continue;
-      }
-      const receipt: Erasure = { ...erasure, done: { atMs: nowMs, ...sum } };
-      await store.put(key, encodeJson(receipt));
-      receipts.set(key, receipt);
-      gone.delete(key);
-      log.info({ project: erasure.project, session: erasure.session, rows: sum.rows }, 'a session is erased');
-    }
-    return pending;
-  }
-
   const self: Maintenance = {
     async compact(nowMs) {
       for (const project of await compact(shared, projects, nowMs)) projects.add(project);
@@ -153,10 +101,11 @@ export function createMaintenance(parts: MaintenanceParts): Maintenance {
     },
     async sweep(nowMs) {
       if (collectedMs === -Infinity) await collect(nowMs);
+      await visitors.look(nowMs);
       await self.compact(nowMs);
       await holds.apply(nowMs);
       for (const project of projects) await expire(project, nowMs);
-      const erasuresPending = await eraseAll(nowMs);
+      const erasuresPending = await eraser.eraseAll(nowMs);
       if (nowMs - collectedMs >= parts.graceMs) await collect(nowMs);
       parts.onSwept({ overdueBytes, erasuresPending, classes });
     },

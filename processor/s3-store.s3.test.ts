@@ -202,6 +202,10 @@ describe.skipIf(!s3)('on an S3 server', () => {
         await store.put('a/1', bytes);
         await store.remove(['a/1', 'a/old', 'a/never']);
         expect(await leftIn(bucket)).toEqual(['some/prefix/a/10']);
+        await store.put('a/10', new TextEncoder().encode('another'));
+        await store.removeOlder(['a/10', 'a/never']);
+        expect(await leftIn(bucket)).toEqual(['some/prefix/a/10']);
+        expect(new TextDecoder().decode(await store.get('a/10'))).toBe('another');
         await store.remove(['a/10']);
         expect(await leftIn(bucket)).toEqual([]);
         await store.close();

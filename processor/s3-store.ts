@@ -189,6 +189,16 @@ function createS3Store(
       }
       await clearUploads();
     },
+    async removeOlder(keys) {
+      versioned ||= await requests.keepsVersions().catch(isRefused);
+      if (!versioned) return;
+      const found = await eachOf(VERSION_LISTINGS_AT_ONCE, keys.length, (i) =>
+        versionsOf(requests, fullKey(keys[i]!)),
+      );
+      const older = found.flat().filter(({ latest }) => !latest);
+      for (let at = 0; at < older.length; at += REMOVE_KEYS_MAX)
+        await requests.remove(older.slice(at, at + REMOVE_KEYS_MAX));
+    },
     async expireByAge(rules) {
       try {
         const others = (await requests.rules()).filter((rule) => !isOurRule(rule));

@@ -153,6 +153,14 @@ export function storeContract(
       await again.close();
     });
 
+    it('has what was put last, whatever older versions are removed', async () => {
+      const bytes = new TextEncoder().encode('newest');
+      await store.put('a/b', new TextEncoder().encode('older'));
+      await store.put('a/b', bytes);
+      await store.removeOlder(['a/b', 'a/never']);
+      expect(Buffer.from(await store.get('a/b')).toString()).toBe('newest');
+    });
+
     it('installs rules for deletion by age, or says why not', async () => {
       const rule = { id: 'r30', prefix: 'v1/r30/', days: 32 };
       const answer = await store.expireByAge([rule]);

@@ -18,6 +18,8 @@ export interface Store {
   list(prefix: string): AsyncIterable<StoreObject>;
   /** What is not there is no error. Once it resolves nothing is left, older versions neither. */
   remove(keys: string[]): Promise<void>;
+  /** Removes the older versions of what was put more than once, where the store keeps any; what is there stays. */
+  removeOlder(keys: string[]): Promise<void>;
   /**
    * Asks the store to delete objects by age, where it can: the backstop of retention. Replaces the rules set before;
    * `installed` once the store has told them back.
@@ -82,3 +84,14 @@ export type { Finding } from './findings.ts';
 export { openRetention, RetentionError, type Retention } from './retention.ts';
 export { examine } from './doctor.ts';
 export type { Check } from './doctor-judge.ts';
+export { putTombstone } from './erasures.ts';
+export { findIn } from './readable.ts';
+export {
+  checkReceipt,
+  createSigner,
+  keyIdOf,
+  readReceiptKeys,
+  type Checked,
+  type ReceiptKey,
+} from './receipt.ts';
+export { visitorUntilMs } from './visitor-erasures.ts';

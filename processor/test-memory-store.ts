@@ -43,6 +43,8 @@ export function openMemoryStore(now: () => number): MemoryStore {
     },
     expireByAge: async () => ({ installed: false, reason: 'memory deletes nothing by itself' }),
     expiryRules: async () => [],
+    // It keeps no older versions.
+    removeOlder: () => Promise.resolve(),
     close: async () => {},
   };
 }

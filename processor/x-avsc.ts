@@ -84,3 +84,16 @@ export function decodeAvro<T>(schema: AvroSchema, bytes: Uint8Array): T[] {
   }
   return records;
 }
+
+/** What stands in a container file beside its bytes as they are: its deflated records, whatever the schema. None in what is no such file. */
+export function* blocksOf(bytes: Uint8Array): Generator<Buffer> {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  if (!buffer.subarray(0, MAGIC.length).equals(MAGIC)) return;
+  let { offset } = HEADER.decode(buffer) as { offset: number };
+  while (offset >= 0 && offset < buffer.length) {
+    const block = BLOCK.decode(buffer, offset) as { value: Block; offset: number };
+    if (block.offset < 0) return;
+    yield inflateRawSync(block.value.data);
+    offset = block.offset;
+  }
+}

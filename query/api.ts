@@ -11,6 +11,8 @@
  *   GET    /v1/sessions/:id/segments/:n        Arrow IPC stream, SEGMENT_COLUMNS        scope play
  *   GET    /v1/sessions/:id/assets/:name       an image, style sheet or font            scope play
  *   DELETE /v1/sessions/:id                    202 ErasureAnswer; unreadable at once    scope erase
+ *   POST   /v1/erasures                        202 ErasuresAnswer, or 200 of a dry run      scope erase
+ *   GET    /v1/erasures/:session               Erasure (#layout): how far it is, or receipt scope erase
  *   GET    /v1/me                              Me: whose key this is                    any
  */
 
@@ -140,6 +142,33 @@ export interface ErasureAnswer {
   done: boolean;
 }
 
+/** Exactly one of `session`, `visitor` and `sql`. */
+export interface ErasuresRequest {
+  session?: string;
+  /** As identify() told it, or the random id of a browser: all sessions that began before now. */
+  visitor?: string;
+  /** One SELECT with a column `session_id`. */
+  sql?: string;
+  /** Only tells what would go. */
+  dryRun?: boolean;
+}
+export interface ErasuresAnswer {
+  dryRun: boolean;
+  requestedMs: number;
+  sessions: number;
+  /** Rows of `events`. */
+  rows: number;
+  /** Compressed, of what the player reads. */
+  bytes: number;
+  /** Ids of the first ERASURES_SHOWN of them. */
+  first: string[];
+  /** Of a visitor: sessions that come to be known as this visitor's go too, until then. */
+  untilMs?: number;
+}
+/** What one request may erase. */
+export const ERASURES_MAX = 10_000;
+export const ERASURES_SHOWN = 20;
+
 /** Where the app shows a session at a moment: what the view `sessions` and the macro `replay_url` give. */
 export const sessionPath = (session: string, tsMs?: number): string =>
   `/sessions/${session}${tsMs === undefined ? '' : `?at=${Math.floor(tsMs)}`}`;
@@ -156,6 +185,10 @@ export const API_ERRORS = {
   unknown_segment: { status: 404, sentence: 'the session has no segment of that number' },
   on_hold: { status: 409, sentence: 'the session is held, and is not erased before it is released' },
   unknown_asset: { status: 404, sentence: 'no asset of that name is kept for the session’s day' },
+  erasure_too_large: {
+    status: 413,
+    sentence: 'so many sessions are not erased by one request; narrow the statement, or select DISTINCT ids',
+  },
   sql_syntax: {
     status: 400,
     sentence: 'the statement could not be parsed or bound; the message is the engine’s',

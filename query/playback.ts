@@ -27,6 +27,8 @@ export interface Playback {
   asset(project: string, session: string, name: string): Promise<Uint8Array>;
   /** Whether anything of the session can be seen. */
   exists(project: string, session: string): Promise<boolean>;
+  /** Compressed bytes of what can be played of the sessions. */
+  bytesOf(project: string, sessions: ReadonlySet<string>): Promise<number>;
 }
 export interface FoundSegment {
   /** The same for the same rows. */
@@ -160,6 +162,19 @@ export function createPlayback(parts: {
         if (!isStoreError(error, 'not_found')) throw error;
         throw new ApiError('unknown_asset', `no asset ${name} is kept for the day of session ${session}`);
       }
+    },
+    async bytesOf(project, sessions) {
+      const ids = [...sessions];
+      const { files } = await lake.look(project);
+      const replay = files.filter(
+        ({ table, firstSession, lastSession }) =>
+          table === 'replay' && ids.some((id) => firstSession <= id && id <= lastSession),
+      );
+      let bytes = 0;
+      for (const file of replay)
+        for (const { session, start, end, ...group } of await footer(file))
+          if (group.project === project && sessions.has(session)) bytes += end - start;
+      return bytes;
     },
     async exists(project, session) {
       try {

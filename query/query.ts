@@ -5,6 +5,7 @@ import type { ProjectSource } from '#projects';
 import type { Service, ServiceContext } from '#service';
 import { openLakeReader, type Store } from '#store';
 import { addApp } from './app-files.ts';
+import { createErasing } from './erasure.ts';
 import { openLakeCache } from './lake-cache.ts';
 import { createLake } from './lake.ts';
 import { createPlayback } from './playback.ts';
@@ -46,7 +47,8 @@ export function createQuery(context: ServiceContext, { store, projects, appDir }
   });
   const sessions = createSessions(statements);
   const playback = createPlayback({ store, lake, sessions, now });
-  addRoutes(http, { config, log, store, projects, lake, statements, sessions, playback, now });
+  const erasing = createErasing({ store, lake, statements, playback, rowsMax: config.SQL_ROWS_MAX });
+  addRoutes(http, { config, log, projects, statements, sessions, playback, erasing, now });
   if (appDir && existsSync(join(appDir, 'index.html'))) addApp(http, appDir);
   else log.warn({ appDir }, 'the app is not built; only the API is served');
 

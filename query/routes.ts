@@ -3,13 +3,14 @@ import { gzip } from 'node:zlib';
 import { findApiKey, type ProjectSource, type Scope } from '#projects';
 import { assetType } from '#layout';
 import type { Config, Http, HttpReply, HttpRequest, Log } from '#service';
-import { isStoreError, type Store } from '#store';
+import { isStoreError } from '#store';
 import {
   API_ERRORS,
   ApiError,
   SIGNALS,
   SQL_FORMATS,
   type ApiErrorCode,
+  type ErasuresRequest,
   type Me,
   type SchemaAnswer,
   type SessionsQuery,
@@ -17,8 +18,7 @@ import {
   type SqlFormat,
   type SqlRequest,
 } from './api.ts';
-import { eraseSession } from './erasure.ts';
-import type { Lake } from './lake.ts';
+import type { Erasing } from './erasure.ts';
 import type { Playback } from './playback.ts';
 import { csv, jsonRows } from './rows.ts';
 import { SESSIONS_LIMIT_MAX, type Sessions } from './sessions.ts';
@@ -30,12 +30,11 @@ import { arrowOf } from './x-arrow.ts';
 export interface RouteParts {
   config: Config;
   log: Log;
-  store: Store;
   projects: ProjectSource;
-  lake: Lake;
   statements: Statements;
   sessions: Sessions;
   playback: Playback;
+  erasing: Erasing;
   now: () => number;
 }
 
@@ -47,10 +46,10 @@ const ARROW = 'application/vnd.apache.arrow.stream';
 
 /** Adds the API to the server. Every answer but the app's files passes `authorize`. */
 export function addRoutes(server: Http, parts: RouteParts): void {
-  const { config, projects, statements, sessions, playback, now } = parts;
+  const { config, log, projects, statements, sessions, playback, erasing, now } = parts;
   const unread = createUnread(UNREAD_BYTES_MAX);
   void server.register(async (http: Http) => {
-    http.setErrorHandler((error, request, reply) => answerError(error, request, reply, parts.log));
+    http.setErrorHandler((error, request, reply) => answerError(error, request, reply, log));
     http.addHook('onSend', async (_request, reply) => {
       // Any page may embed the player: what it may read is decided by the key it holds, and no cookie says who asks.
       reply.headers({ 'x-content-type-options': 'nosniff', 'access-control-allow-origin': '*' });
@@ -167,11 +166,26 @@ export function addRoutes(server: Http, parts: RouteParts): void {
     );
     http.delete<{ Params: { id: string } }>('/v1/sessions/:id', async (request, reply) => {
       const { project } = authorize(request, 'erase');
-      const { store, lake } = parts;
-      const { exists } = playback;
-      const answer = await eraseSession({ store, lake, exists }, project.id, request.params.id, now());
-      parts.log.info({ project: project.id, session: answer.session }, 'a session is erased');
+      const answer = await erasing.session(project.id, request.params.id, now());
+      log.info({ project: project.id, session: answer.session }, 'a session is to be erased');
       return reply.code(202).send(answer);
+    });
+    http.post<{ Body: ErasuresRequest }>(
+      '/v1/erasures',
+      { onRequest: async (request) => void authorize(request, 'erase'), schema: { body: ERASURES_BODY } },
+      async (request, reply) => {
+        const { project } = authorize(request, 'erase');
+        const answer = await erasing.erase(project.id, request.body, now());
+        if (answer.dryRun) return answer;
+        log.info({ project: project.id, sessions: answer.sessions }, 'sessions are to be erased');
+        return reply.code(202).send(answer);
+      },
+    );
+    http.get<{ Params: { session: string } }>('/v1/erasures/:session', async (request, reply) => {
+      const { project } = authorize(request, 'erase');
+      // As it stands in the store, for a receipt's signature is over its very text.
+      const stored = await erasing.read(project.id, request.params.session);
+      return reply.type('application/json; charset=utf-8').send(Buffer.from(stored));
     });
   });
 }
@@ -237,6 +251,15 @@ const sqlBody = (rowsMax: number) => ({
     rowsMax: { type: 'integer', minimum: 1, maximum: rowsMax },
   },
 });
+const ERASURES_BODY = {
+  type: 'object',
+  properties: {
+    session: { type: 'string', maxLength: 100 },
+    visitor: { type: 'string', minLength: 1, maxLength: 1000 },
+    sql: { type: 'string', minLength: 1, maxLength: SQL_BYTES_MAX },
+    dryRun: { type: 'boolean' },
+  },
+};
 const SESSIONS_QUERY = {
   type: 'object',
   properties: {

@@ -1,6 +1,6 @@
 import { deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { expect, test } from 'vitest';
-import { findIn } from './scan.ts';
+import { findIn, INNER_BYTES_MAX, readable } from './readable.ts';
 
 const hidden = Buffer.from(`{"value":"needle-in-${'hay'.repeat(50)}"}`);
 const wrap = (bytes: Buffer): Buffer => Buffer.concat([Buffer.from('before'), bytes, Buffer.from('after')]);
@@ -25,3 +25,11 @@ test('finds nothing where there is nothing, nor in formats the product never wri
   );
 });
 const ZSTD_MAGIC_ALONE = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
+
+test('says when a part is too large to be searched, and goes on', () => {
+  const large = gzipSync(Buffer.alloc(INNER_BYTES_MAX + 1));
+  let told = 0;
+  const read = [...readable(Buffer.concat([large, gzipSync(hidden)]), () => told++)];
+  expect(told).toBe(1);
+  expect(read.at(-1)?.toString()).toBe(hidden.toString());
+});

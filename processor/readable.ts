@@ -3,35 +3,40 @@ import { inflateRawSync, zstdDecompressSync } from 'node:zlib';
 /**
  * Everything that can be read in `bytes`: the bytes themselves, and what each gzip member or zstd frame that begins
  * anywhere in them holds, also nested. So a search through it looks inside Parquet pages, stream records and batches.
+ * @param tooLarge hears when such a part holds more than INNER_BYTES_MAX and is left out
  */
-export function* readable(bytes: Uint8Array, depth = 0): Generator<Buffer> {
+export function* readable(bytes: Uint8Array, tooLarge?: () => void, depth = 0): Generator<Buffer> {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   yield buffer;
   if (depth === DEPTH_MAX) return;
+  const inflate = (inner: () => Buffer): Buffer | undefined => {
+    try {
+      return inner();
+    } catch (error) {
+      if ((error as { code?: string }).code === 'ERR_BUFFER_TOO_LARGE') tooLarge?.();
+      return undefined;
+    }
+  };
   for (let at = buffer.indexOf(GZIP); at >= 0; at = buffer.indexOf(GZIP, at + 1)) {
-    const inner = attempt(() => inflateRawSync(buffer.subarray(at + GZIP_HEADER_BYTES)));
-    if (inner) yield* readable(inner, depth + 1);
+    const inner = inflate(() => inflateRawSync(buffer.subarray(at + GZIP_HEADER_BYTES), LIMIT));
+    if (inner) yield* readable(inner, tooLarge, depth + 1);
   }
   for (let at = buffer.indexOf(ZSTD); at >= 0; at = buffer.indexOf(ZSTD, at + 1)) {
     const end = zstdFrameEnd(buffer, at);
-    const inner = end === undefined ? undefined : attempt(() => zstdDecompressSync(buffer.subarray(at, end)));
-    if (inner) yield* readable(inner, depth + 1);
+    const inner = end && inflate(() => zstdDecompressSync(buffer.subarray(at, end), LIMIT));
+    if (inner) yield* readable(inner, tooLarge, depth + 1);
   }
 }
+
+/** Twice what a batch or a page of a file may hold; so much is in memory at once, for each depth. */
+export const INNER_BYTES_MAX = 64 * 1024 * 1024;
+const LIMIT = { maxOutputLength: INNER_BYTES_MAX };
 
 /** With no optional header fields (flags 0): what zlib and CompressionStream write. Raw, for gunzip refuses what follows a member. */
 const GZIP = Buffer.from([0x1f, 0x8b, 0x08, 0x00]);
 const GZIP_HEADER_BYTES = 10;
 const ZSTD = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
 const DEPTH_MAX = 4;
-
-function attempt(inflate: () => Buffer): Buffer | undefined {
-  try {
-    return inflate();
-  } catch {
-    return undefined;
-  }
-}
 
 /** Where the frame that begins at `at` ends (RFC 8878 §3.1.1), for the decoder refuses what follows it. */
 function zstdFrameEnd(buffer: Buffer, at: number): number | undefined {

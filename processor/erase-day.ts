@@ -1,0 +1,121 @@
+import { classesOfDay } from './classes.ts';
+import { writeRows } from './compact.ts';
+import type { EraseParts } from './erase.ts';
+import { idsIn } from './erasure-scan.ts';
+import { stateOf, type Journal } from './journal.ts';
+import { getIfThere, getJsonIfThere, rootKeys } from './lake-reader.ts';
+import {
+  paths,
+  type EventRow,
+  type LakeFile,
+  type ReplayRow,
+  type RootManifest,
+  type Table,
+} from './layout.ts';
+import type { ProjectState } from './manifest.ts';
+import type { Store, StoreObject } from './store.ts';
+import { decodeFile } from './x-hyparquet.ts';
+
+export interface Holding {
+  key: string;
+  /** Of the journal. */
+  sessions: Set<string>;
+}
+
+/** Sessions of the journal with rows in the file; each event of theirs is noted. */
+export async function sessionsHeld(table: Table, bytes: Uint8Array, journal: Journal): Promise<Set<string>> {
+  const held = new Set<string>();
+  for (const row of await decodeFile<'events' | 'replay'>(table, bytes, ['session_id', 'rid', 'seq'])) {
+    if (!journal.has(row.session_id)) continue;
+    held.add(row.session_id);
+    if (table === 'events') journal.noteRow(row.session_id, row.rid, row.seq);
+  }
+  return held;
+}
+
+/** The day's files that hold rows of the sessions, also those that no manifest names any more. */
+export async function filesHolding(
+  parts: Pick<EraseParts, 'store' | 'state' | 'commits'>,
+  project: string,
+  date: string,
+  journal: Journal,
+): Promise<Holding[]> {
+  const { store } = parts;
+  const holding: Holding[] = [];
+  for (const cls of await classesOfDay(parts, project, date))
+    for (const table of ['events', 'replay'] as const)
+      for await (const { key } of store.list(paths.dayPrefix(cls, table, project, date))) {
+        const bytes = await getIfThere(store, key);
+        const sessions = bytes && (await sessionsHeld(table, bytes, journal));
+        if (!bytes || !sessions?.size) continue;
+        for (const session of sessions) journal.note(session, { key, before: stateOf(bytes) });
+        holding.push({ key, sessions });
+      }
+  return holding;
+}
+
+/** Puts the day's live files anew without the sessions' rows. @returns the day as it is to be published */
+export async function writeWithout(
+  parts: EraseParts,
+  state: ProjectState,
+  date: string,
+  holding: readonly Holding[],
+  journal: Journal,
+): Promise<{ days: Map<string, LakeFile[]>; files: LakeFile[] }> {
+  const live = state.days.get(date)?.files ?? [];
+  const sessionsIn = new Map(holding.map(({ key, sessions }) => [key, sessions]));
+  const files: LakeFile[] = [];
+  for (const { key, class: cls, table, sealed } of live) {
+    const sessions = sessionsIn.get(key);
+    if (!sessions) continue;
+    const before = await parts.store.get(key);
+    const all: (EventRow | ReplayRow)[] = await decodeFile(table, before);
+    const rows = all.filter((row) => !journal.has(row.session_id));
+    const bucket = { project: state.project, date, class: cls, table, rows };
+    const file = rows.length ? await writeRows(parts, bucket, sealed) : undefined;
+    if (file) files.push(file);
+    const after = file && { key: file.key, bytes: file.bytes, sha256: file.sha256! };
+    for (const session of sessions) {
+      journal.note(session, { key, before: stateOf(before), ...(after && { after }) });
+      journal.noteRewritten(session, key);
+    }
+  }
+  const kept = live.filter(({ key }) => !sessionsIn.has(key));
+  return { days: live.length ? new Map([[date, [...kept, ...files]]]) : new Map(), files };
+}
+
+/**
+ * Older manifests of the day that name a session as a bound: such as an older root names, and all from before the newest root,
+ * for who wrote one of those wanted that root's version or an earlier one. What is younger another may be about to name.
+ */
+export async function manifestsNaming(
+  store: Store,
+  project: string,
+  date: string,
+  journal: Journal,
+): Promise<string[]> {
+  const ofDay = async (root: string): Promise<string | undefined> =>
+    (await getJsonIfThere<RootManifest>(store, root))?.days[date];
+  let newest: StoreObject | undefined;
+  const days: StoreObject[] = [];
+  const isDay = paths.dayManifest(project, date, '').slice(0, -'.json'.length);
+  for await (const object of store.list(paths.projectManifestPrefix(project)))
+    if (object.key.startsWith(isDay)) days.push(object);
+    else if (!object.key.includes('/day/')) newest = object;
+  if (!newest) return [];
+  const live = await ofDay(newest.key);
+  const naming: string[] = [];
+  let older: Set<string | undefined> | undefined;
+  for (const { key, modifiedMs } of days) {
+    const bytes = key === live ? undefined : await getIfThere(store, key);
+    const named = bytes ? [...idsIn(bytes)].filter((id) => journal.has(id)) : [];
+    if (!bytes || !named.length) continue;
+    older ??= new Set(
+      await Promise.all((await rootKeys(store, project)).filter((root) => root !== newest.key).map(ofDay)),
+    );
+    if (modifiedMs >= newest.modifiedMs && !older.has(key)) continue;
+    for (const session of named) journal.note(session, { key, before: stateOf(bytes) });
+    naming.push(key);
+  }
+  return naming;
+}
