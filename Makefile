@@ -9,7 +9,7 @@ INSTALLED := node_modules/.package-lock.json
 RECORDER  := $(shell find recorder -type f ! -name '*.test.ts' 2>/dev/null)
 PLAYER    := $(shell find player query/api.ts -type f ! -name '*.test.ts' 2>/dev/null)
 
-.PHONY: help start install build test story chart-check image servers browser readers check format readme size clean package bench-recorder bench-close privacy gallery
+.PHONY: help start install build test story chart-check image servers browser readers check format readme size clean package bench-recorder bench-close corpus bench-lake privacy gallery
 
 help: ## what each target does
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,6 +85,12 @@ privacy: build browser ## how many planted secrets reach the wire, beside other 
 
 gallery: build browser ## real pages beside their replays, compared pixel by pixel; writes .cache/gallery/index.html
 	@node recorder/gallery/gallery.bench.ts
+
+corpus: build browser ## record SESSIONS=200 sessions of three applications in Chromium, once, for bench-lake
+	@node recorder/bench/corpus.bench.ts
+
+bench-lake: corpus ## what the lake costs: bytes, rates a core, requests, memory, point reads; SESSIONS, BENCH_SECONDS
+	@node processor/bench/lake.bench.ts
 
 clean: ## remove what was built and installed; recorded data stays
 	@rm -rf dist node_modules .cache
