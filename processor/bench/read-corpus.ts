@@ -25,7 +25,6 @@ const CORPUS = join(import.meta.dirname, '../../.cache/corpus');
 /** The corpus with the most sessions. @throws Error where there is none */
 export function readCorpus(sessionsMax: number): { folder: string; sessions: CorpusSession[] } {
   const found = globSync('*/corpus.json', { cwd: CORPUS })
-    .filter((path) => !path.includes('.draft'))
     .map((path) => ({
       folder: join(CORPUS, path, '..'),
       listed: JSON.parse(readFileSync(join(CORPUS, path), 'utf8')) as Listed[],

@@ -1,11 +1,12 @@
 /**
  * Records the corpus that `make bench-lake` measures: SESSIONS sessions of three kinds of application by real Chromium
- * with the built recorder, as they were sent, into `.cache/corpus/<version>-<seed>-<sessions>/`. What is there is kept.
+ * with the built recorder, as they were sent, into `.cache/corpus/<version>-<seed>/`. What is there is kept.
  *
  * People think for most of a session. Here each thought is seconds by the page's clock that pass at once, with all of
- * its timers; in between the clock goes as clocks go. CORPUS_SECONDS bounds it: what was recorded by then is the corpus.
+ * its timers; in between the clock goes as clocks go. CORPUS_SECONDS bounds it: what was recorded by then is the corpus, and the
+ * next run goes on with it.
  */
-import { mkdirSync, renameSync, rmSync, existsSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { launchChromium } from '../browser.ts';
@@ -20,35 +21,42 @@ const SEED = Number(process.env.SEED ?? 5);
 const SESSIONS = Number(process.env.SESSIONS ?? 200);
 const SECONDS = Number(process.env.CORPUS_SECONDS ?? 330);
 const PAGES_AT_ONCE = Number(process.env.PAGES_AT_ONCE ?? 6);
-const OUT = join(import.meta.dirname, '../../.cache/corpus', `${VERSION}-${SEED}-${SESSIONS}`);
+const OUT = join(import.meta.dirname, '../../.cache/corpus', `${VERSION}-${SEED}`);
+const LIST = join(OUT, 'corpus.json');
 
-if (existsSync(OUT)) {
-  console.log(`the corpus is there: ${OUT}`);
+interface Recorded {
+  n: number;
+  file: string;
+  kind: string;
+  startMs: number;
+  recordedMs: number;
+  events: number;
+}
+const sessions = existsSync(LIST) ? (JSON.parse(readFileSync(LIST, 'utf8')) as Recorded[]) : [];
+const known = new Set(sessions.map(({ n }) => n));
+const missing = Array.from({ length: SESSIONS }, (_, n) => n).filter((n) => !known.has(n));
+if (!missing.length) {
+  console.log(`the corpus is there: ${sessions.length} sessions in ${OUT}`);
   process.exit();
 }
-const draft = `${OUT}.draft-${process.pid}`;
-mkdirSync(draft, { recursive: true });
+mkdirSync(OUT, { recursive: true });
 const { folder, remove } = await buildRecorder();
 const browser = await launchChromium();
 const beginMs = Date.now();
-const sessions: { file: string; kind: string; startMs: number; recordedMs: number; events: number }[] = [];
-let next = 0;
 async function work(): Promise<void> {
-  while (next < SESSIONS && Date.now() - beginMs < SECONDS * 1000) await record(next++);
+  while (missing.length && Date.now() - beginMs < SECONDS * 1000) await record(missing.shift()!);
 }
 await Promise.all(Array.from({ length: PAGES_AT_ONCE }, work));
 await browser.close();
 await remove();
-if (sessions.length < KINDS.length) {
-  rmSync(draft, { recursive: true });
-  throw new Error('hardly a session could be recorded');
-}
-writeFileSync(join(draft, 'corpus.json'), JSON.stringify(sessions));
-renameSync(draft, OUT);
+if (!sessions.length) throw new Error('no session could be recorded');
+writeFileSync(`${LIST}.draft`, JSON.stringify(sessions.sort((a, b) => a.n - b.n)));
+renameSync(`${LIST}.draft`, LIST);
 const minutes = sessions.reduce((sum, { recordedMs }) => sum + recordedMs, 0) / 60_000;
 console.log(
-  `${sessions.length} of ${SESSIONS} sessions, seed ${SEED}, ${minutes.toFixed(0)} recorded minutes in ${((Date.now() - beginMs) / 1000).toFixed(0)} s: ${OUT}`,
+  `${sessions.length} of ${SESSIONS} sessions, seed ${SEED}, ${minutes.toFixed(0)} recorded minutes, after ${((Date.now() - beginMs) / 1000).toFixed(0)} s: ${OUT}`,
 );
+if (sessions.length < SESSIONS) console.log('the next run records what is missing');
 
 async function record(n: number): Promise<void> {
   const kind = KINDS[n % KINDS.length]!;
@@ -80,11 +88,11 @@ async function record(n: number): Promise<void> {
     const frames = [...collector.instances.values()].flatMap(({ frames }) => frames.slice(1));
     const file = `${String(n).padStart(5, '0')}.frames`;
     writeFileSync(
-      join(draft, file),
+      join(OUT, file),
       encodeFrames(frames.map(({ payload, ...header }) => encodeFrame(header, payload))),
     );
     const startMs = times[0]!;
-    sessions.push({ file, kind, startMs, recordedMs: times.at(-1)! - startMs, events: events.length });
+    sessions.push({ n, file, kind, startMs, recordedMs: times.at(-1)! - startMs, events: events.length });
   } catch (error) {
     console.error(`session ${n} (${kind}) is left out: ${(error as Error).message.split('\n')[0]}`);
   } finally {
