@@ -89,8 +89,9 @@ gallery: build browser ## real pages beside their replays, compared pixel by pix
 corpus: build browser ## record SESSIONS=200 sessions of three applications in Chromium, once, for bench-lake
 	@node recorder/bench/corpus.bench.ts
 
-bench-lake: corpus ## what the lake costs: bytes, rates a core, requests, memory, point reads; SESSIONS, BENCH_SECONDS
+bench-lake: corpus ## what the lake costs: bytes, rates a core, requests, memory, point reads, growth; SESSIONS, BENCH_SECONDS, GROWTH_SECONDS
 	@node processor/bench/lake.bench.ts
+	@BENCH_SECONDS=$${GROWTH_SECONDS:-120} node processor/bench/growth.bench.ts
 
 clean: ## remove what was built and installed; recorded data stays
 	@rm -rf dist node_modules .cache

@@ -352,7 +352,7 @@ await part('point reads over the API, in a directory', async () => {
   figure('segment_read_cold_p50_ms', percentile(times.cold!, 0.5), 'ms');
 });
 
-console.log('\nnot measured here: freshness of SQL, reads over S3, growth to 100,000 sessions');
+console.log('\nnot measured here: freshness of SQL, reads over S3');
 await rm(dir, { recursive: true, force: true });
 process.exit();
 
