@@ -9,7 +9,7 @@ INSTALLED := node_modules/.package-lock.json
 RECORDER  := $(shell find recorder -type f ! -name '*.test.ts' 2>/dev/null)
 PLAYER    := $(shell find player query/api.ts -type f ! -name '*.test.ts' 2>/dev/null)
 
-.PHONY: help start install build test story chart-check image servers browser readers check format readme size clean package bench-recorder bench-close privacy gallery crash
+.PHONY: help start install build test story chart-check image servers browser readers check format readme size clean package bench-recorder bench-close corpus bench-lake privacy gallery crash
 
 help: ## what each target does
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -88,6 +88,13 @@ gallery: build browser ## real pages beside their replays, compared pixel by pix
 
 crash: install ## processes that die at any effect on the lake, beside a model: SEED=1 POINTS=200 a setting (0: every one) SECONDS=60; prints figures
 	@POINTS=$(or $(POINTS),200) SECONDS_MAX=$(SECONDS) vitest run processor/crash.test
+
+corpus: build browser ## record SESSIONS=200 sessions of three applications in Chromium, once, for bench-lake
+	@node recorder/bench/corpus.bench.ts
+
+bench-lake: corpus ## what the lake costs: bytes, rates a core, requests, memory, point reads, growth; SESSIONS, BENCH_SECONDS, GROWTH_SECONDS
+	@node processor/bench/lake.bench.ts
+	@BENCH_SECONDS=$${GROWTH_SECONDS:-120} node processor/bench/growth.bench.ts
 
 clean: ## remove what was built and installed; recorded data stays
 	@rm -rf dist node_modules .cache

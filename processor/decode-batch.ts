@@ -1,5 +1,5 @@
 import { promisify } from 'node:util';
-import { gunzip } from 'node:zlib';
+import { gunzip, gunzipSync } from 'node:zlib';
 import { BATCH_INFLATED_BYTES_MAX } from '#protocol';
 
 /** An rrweb event as far as it is checked: what stands in `data` is rrweb's affair. */
@@ -30,6 +30,8 @@ export class BatchError extends Error {
 }
 
 const inflate = promisify(gunzip);
+/** So small a payload, as most are, is inflated sooner than handed to another thread. Who decodes many gives way in between. */
+const AT_ONCE_BYTES_MAX = 16 * 1024;
 /** Date's own bound; past it a timestamp is no instant. */
 const TIMESTAMP_MS_MAX = 8.64e15;
 
@@ -51,7 +53,10 @@ export async function decodeBatch(payload: Uint8Array, gzipped: boolean): Promis
 
 async function inflateBounded(payload: Uint8Array): Promise<Uint8Array> {
   try {
-    return await inflate(payload, { maxOutputLength: BATCH_INFLATED_BYTES_MAX });
+    const options = { maxOutputLength: BATCH_INFLATED_BYTES_MAX };
+    return payload.length <= AT_ONCE_BYTES_MAX
+      ? gunzipSync(payload, options)
+      : await inflate(payload, options);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === 'ERR_BUFFER_TOO_LARGE')

@@ -1,3 +1,4 @@
+import { setImmediate as giveWay } from 'node:timers/promises';
 import { FrameFlag } from '#protocol';
 import { rejectBatch, type Batch, type Rejected } from './assembler.ts';
 import { putAssets, putAssetsAgain, takeAssets, type AssetRefusal, type Brought } from './assets.ts';
@@ -48,6 +49,8 @@ export interface Flushed {
 
 /** Raw bytes of rows held at once; at this a pair of files is written and the next begun. */
 const RAW_BYTES_MAX = 32 * 1024 * 1024;
+/** Of payloads, compressed: after these, some milliseconds of work, whatever else the process does has its turn. */
+const TURN_BYTES_MAX = 64 * 1024;
 
 /**
  * Puts the data files, what is quarantined, and then the commit. Undefined when the commit's name was taken: another
@@ -107,6 +110,7 @@ async function build(input: FlushInput, parts: FlushParts): Promise<Flushed> {
 
   for (const [cls, batches] of byClass(input.batches)) {
     let held = emptyRows();
+    let turnBytes = 0;
     const write = async (): Promise<void> => {
       if (!held.events.length) return;
       // A nonce may write several pairs of files of one class.
@@ -132,6 +136,11 @@ async function build(input: FlushInput, parts: FlushParts): Promise<Flushed> {
       const line = lineOf(batch);
       for (const { frame } of batch.frames) addRange(line.frames, frame.frame, frame.frame);
       if (erasures.has(batch.project, batch.session)) continue;
+      turnBytes += sizeOf(batch);
+      if (turnBytes > TURN_BYTES_MAX) {
+        await giveWay();
+        turnBytes = 0;
+      }
       try {
         const rows = await readBatch(batch, line.url ?? seen.url(batch.session, batch.rid));
         if (rows.assets.size)
@@ -171,6 +180,8 @@ async function build(input: FlushInput, parts: FlushParts): Promise<Flushed> {
   return { commit, rejected, brought, refused };
 }
 
+const sizeOf = ({ frames }: Batch): number =>
+  frames.reduce((sum, { frame }) => sum + frame.payload.length, 0);
 const emptyRows = (): { events: EventRow[]; replay: ReplayRow[]; bytes: number } => ({
   events: [],
   replay: [],
