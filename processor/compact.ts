@@ -29,8 +29,6 @@ export interface CompactParts {
   state: (project: string) => Promise<ProjectState>;
   nonce: () => string;
   log: Log;
-  /** Hears how many rows of `events` were left out because their session is erased. */
-  onErased: (project: string, session: string, rows: number) => void;
 }
 
 type Row = EventRow | ReplayRow;
@@ -108,7 +106,7 @@ async function takeIn(
   for (const [commit, projects] of wanted)
     for (const file of commit.files) {
       const rows: Row[] = await decodeFile(file.table, await parts.store.get(file.key));
-      for (const row of keepRows(parts, rows, file.table)) {
+      for (const row of keepRows(parts, rows)) {
         const date = sessionDate(row.session_id);
         if (!projects.has(row.project) || dayIsPast(date, classDays(file.class), nowMs)) continue;
         const id = `${row.project} ${date} ${file.class} ${file.table}`;
@@ -168,21 +166,14 @@ async function mergeFiles(
   }
   const rows: Row[] = [];
   for (const { key } of files)
-    for (const row of keepRows(parts, await decodeFile(table, await parts.store.get(key)), table))
-      rows.push(row);
+    for (const row of keepRows(parts, await decodeFile(table, await parts.store.get(key)))) rows.push(row);
   if (!rows.length) return undefined;
   return writeRows(parts, { project, date, class: cls, table, rows });
 }
 
 /** Without rows of erased sessions. */
-function keepRows(parts: CompactParts, rows: Row[], table: Table): Row[] {
-  const erased = rows.filter((row) => parts.erasures.has(row.project, row.session_id));
-  if (!erased.length) return rows;
-  if (table === 'events')
-    for (const { project, session_id } of erased) parts.onErased(project, session_id, 1);
-  const gone = new Set(erased);
-  return rows.filter((row) => !gone.has(row));
-}
+const keepRows = ({ erasures }: CompactParts, rows: Row[]): Row[] =>
+  rows.filter((row) => !erasures.has(row.project, row.session_id));
 
 /** Puts one file of the rows, each key once; those of `replay` sealed, unless they are. There must be at least one. */
 export async function writeRows(

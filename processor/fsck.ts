@@ -10,7 +10,7 @@ import {
   type FileProblem,
 } from './inspect-file.ts';
 import { projectOf, scanLake, type LakeScan } from './lake-scan.ts';
-import { newestRoot } from './lake-reader.ts';
+import { getIfThere, newestRoot } from './lake-reader.ts';
 import {
   classDays,
   commitFiles,
@@ -309,13 +309,4 @@ function leftovers(scan: LakeScan, { nowMs, graceMs }: FsckOptions): Finding[] {
       findings.push(finding('overdue', key, `class ${cls} of ${date} is over`, { project: projectOf(key) }));
   }
   return findings;
-}
-
-async function getIfThere(store: Store, key: string): Promise<Uint8Array | undefined> {
-  try {
-    return await store.get(key);
-  } catch (error) {
-    if (isStoreError(error, 'not_found')) return undefined;
-    throw error;
-  }
 }

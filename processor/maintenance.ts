@@ -52,8 +52,6 @@ export function createMaintenance(parts: MaintenanceParts): Maintenance {
     state,
     forget: iceberg.forget,
     signer: createSigner(store, parts.now),
-    // The objects that they stood in are counted instead.
-    onErased: () => {},
   };
   const holds = createHolds({ ...shared, forget: iceberg.forget });
   const eraser = createEraser(shared);

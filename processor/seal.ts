@@ -1,6 +1,7 @@
 import { EventType } from '#protocol';
 import { createCheckpoints, decodeCheckpoint, eventsOf } from './checkpoints.ts';
 import { createReplayWriter, type EncodedFile } from './lake-file.ts';
+import { getIfThere } from './lake-reader.ts';
 import {
   paths,
   REPLAY_GROUP_BYTES_MAX,
@@ -260,13 +261,4 @@ export function playedRows(rows: readonly ReplayRow[]): ReplayRow[] {
         }))
       : [row],
   );
-}
-
-async function getIfThere(store: Store, key: string): Promise<Uint8Array | undefined> {
-  try {
-    return await store.get(key);
-  } catch (error) {
-    if (isStoreError(error, 'not_found')) return undefined;
-    throw error;
-  }
 }
