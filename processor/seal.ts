@@ -39,8 +39,8 @@ export function createSealer() {
   const checkpoints = createCheckpoints();
   /** By name: what was taken out since it was last asked for. */
   let assets = new Map<string, Uint8Array>();
-  const split = (row: ReplayRow): ReplayRow => {
-    const { payload, assets: taken } = splitAssets(row.payload);
+  const split = (row: ReplayRow, data?: unknown): ReplayRow => {
+    const { payload, assets: taken } = splitAssets(row.payload, data);
     for (const [name, bytes] of taken) assets.set(name, bytes);
     return { ...row, payload };
   };
@@ -51,12 +51,11 @@ export function createSealer() {
       const key = { rid: `${row.session_id}/${row.rid}`, seq: row.seq, ts: Number(row.ts) / 1000 };
       const { payload, type } = row;
       const isCheckpoint = row.kind === 'checkpoint';
+      const data: unknown = isCheckpoint ? undefined : JSON.parse(payload);
       const isKept = isCheckpoint && checkpoints.resume({ ...key, payload });
-      const due = isCheckpoint
-        ? undefined
-        : checkpoints.add({ ...key, type, data: JSON.parse(payload) as unknown, chars: payload.length });
+      const due = isCheckpoint ? undefined : checkpoints.add({ ...key, type, data, chars: payload.length });
       if (isBefore || (isCheckpoint && !isKept)) return [];
-      const own = isSplit ? row : split(row);
+      const own = isSplit ? row : split(row, data);
       if (!due) return [own];
       return [split({ ...row, type: EventType.fullSnapshot, kind: 'checkpoint', payload: due.payload }), own];
     },

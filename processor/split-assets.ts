@@ -26,13 +26,11 @@ export interface SplitPayload {
   assets: Map<string, Uint8Array>;
 }
 
-/** @param payload JSON text of rrweb's `data` */
-export function splitAssets(payload: string): SplitPayload {
+/** @param payload JSON text of rrweb's `data` @param data what it says, where that is at hand */
+export function splitAssets(payload: string, data?: unknown): SplitPayload {
   const assets = new Map<string, Uint8Array>();
   if (payload.length < SPLIT_CHARS_MIN) return { payload: escape(payload), assets };
-  const texts = textsIn(payload);
-  if (!texts) return { payload: escape(payload), assets };
-  const { css, said } = texts;
+  let texts: ReturnType<typeof textsIn>;
   let out = '';
   let from = 0;
   const keep = (type: string, bytes: Uint8Array): string | undefined => {
@@ -46,6 +44,9 @@ export function splitAssets(payload: string): SplitPayload {
     from = end;
   };
   for (const [start, end] of longStrings(payload)) {
+    texts ??= textsIn(payload, data);
+    if (!texts) break;
+    const { css, said } = texts;
     const literal = payload.slice(start, end);
     const text = JSON.parse(literal) as string;
     if (css.has(text)) {
@@ -103,12 +104,11 @@ function isEscaped(json: string, at: number): boolean {
 }
 
 /** The long texts of a payload: what is a style sheet's, and what somebody wrote. Undefined when it is no JSON. */
-function textsIn(payload: string): { css: Set<string>; said: Set<string> } | undefined {
+function textsIn(payload: string, data?: unknown): { css: Set<string>; said: Set<string> } | undefined {
   const css = new Set<string>();
   const said = new Set<string>();
-  let data: unknown;
   try {
-    data = JSON.parse(payload);
+    data ??= JSON.parse(payload);
   } catch {
     return undefined;
   }
