@@ -96,13 +96,13 @@ test(
       }
       for (const { gone } of all)
         await expect.poll(async () => (await erase(gone.session!)).done, { timeout: 60_000 }).toBe(true);
-      // SQL lets go of its local copies when it is next asked.
-      for (const url of everywhere) await readable(url, all[0]!.gone.session!);
       let bytes = 0;
       const found = new Set<string>();
       await expect
         .poll(
           async () => {
+            // SQL lets go of its local copies when it is next asked, and knows that a file was replaced.
+            for (const url of everywhere) await readable(url, all[0]!.gone.session!);
             found.clear();
             bytes = 0;
             for (const [path, haystack] of await haystacks()) {
