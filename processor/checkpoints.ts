@@ -12,7 +12,7 @@ import { Fold, type Checkpoint, type FoldEvent } from './fold.ts';
  * A checkpoint has the key of the event before which it stands: the rows of a session are ordered by
  * (rid, seq, kind), and `checkpoint` sorts before `event`. It is due at the first event that is 60 s or more after the
  * last full snapshot or checkpoint, so that a time in which nothing happened has none; but of a page that is large beside
- * what happens on it only once that has grown to an eighth of it, or ten minutes are over. And never right before a full
+ * what happens on it only once that has grown to half of it, or ten minutes are over. And never right before a full
  * snapshot, or the `meta` that leads it in.
  *
  * Its row is of rrweb's type of a full snapshot, and its payload is that of one, with two members more:
@@ -24,7 +24,7 @@ import { Fold, type Checkpoint, type FoldEvent } from './fold.ts';
  */
 export const CHECKPOINT_INTERVAL_MS = 60_000;
 /** So that checkpoints add little to a session, whatever its page. */
-const PAGE_TO_EVENTS_MAX = 8;
+const PAGE_TO_EVENTS_MAX = 2;
 const INTERVALS_MAX = 10;
 
 export interface SessionEvent extends FoldEvent {

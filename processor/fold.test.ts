@@ -371,7 +371,7 @@ describe('checkpoints', () => {
     const told = [meta!, { ...snapshot!, chars }, ...small];
     // After ten minutes; then the page, as it is written, is no longer large.
     expect(placesOf(told)[0]).toEqual(['a', 33, 600_000]);
-    const many = small.map((one) => ({ ...one, chars: chars / 24 }));
+    const many = small.map((one) => ({ ...one, chars: chars / 6 }));
     expect(placesOf([meta!, { ...snapshot!, chars }, ...many])[0]).toEqual(['a', 6, 60_000]);
   });
   test('hold the page as it was before that event', () => {
