@@ -240,8 +240,13 @@ test(
       return [...data.subarray(at, at + 3)];
     };
     const isNear = (a: number[], b: number[]): boolean => a.every((value, i) => Math.abs(value - b[i]!) < 12);
-    expect(isNear(await colourOf('#drawn'), [0, 200, 255]), String(await colourOf('#drawn'))).toBe(true);
-    expect(isNear(await colourOf('#scene'), [0, 255, 0]), String(await colourOf('#scene'))).toBe(true);
+    // Pictures are decoded before they are drawn.
+    await expect
+      .poll(async () => isNear(await colourOf('#drawn'), [0, 200, 255]), { timeout: 10_000 })
+      .toBe(true);
+    await expect
+      .poll(async () => isNear(await colourOf('#scene'), [0, 255, 0]), { timeout: 10_000 })
+      .toBe(true);
     expect(isNear(await colourOf('#hidden'), [7, 7, 7])).toBe(false);
     const boxOf = (selector: string): Promise<number> =>
       ask((doc, id) => doc.querySelector(id)!.getBoundingClientRect().width, selector);
