@@ -129,7 +129,10 @@ async function stop(server: Server): Promise<void> {
 }
 
 interface PageApi {
-  mutoscope: { status(): { session?: string; lastError?: string }; flush(): Promise<void> };
+  mutoscope: {
+    status(): { session?: string; lastError?: string; eventsAcked: number };
+    flush(): Promise<void>;
+  };
   repaint(colour: string): void;
 }
 const api = (path: string, init: RequestInit = {}): Promise<Response> =>
@@ -169,6 +172,14 @@ async function record(act: (page: Page) => Promise<void> = async () => {}): Prom
     await expect
       .poll(async () => (await asset(session, name)).response.status, { timeout: 15_000 })
       .toBe(200);
+  const acked = await page.evaluate(async () => {
+    const { mutoscope } = window as unknown as PageApi;
+    await mutoscope.flush();
+    return mutoscope.status().eventsAcked;
+  });
+  const held = async (): Promise<number> =>
+    Number((await sql(`SELECT count(*) FROM events WHERE session_id = '${session}'`))[0]![0]);
+  await expect.poll(held, { timeout: 15_000 }).toBeGreaterThanOrEqual(acked);
   await context.close();
   return session;
 }
