@@ -6,8 +6,8 @@ import type { RecordedEvent } from './decode-batch.ts';
 import type { Erasures } from './erasures.ts';
 import { paths, pendingCommits, sessionDate, type ClassName } from './layout.ts';
 import { publish } from './manifest.ts';
+import { namesIn } from './moved-assets.ts';
 import { isStoreError, type Store } from './store.ts';
-import { decodeAssetNames, decodeFile } from './x-hyparquet.ts';
 
 /** Why an asset was not kept. */
 export type AssetRefusal = 'bad_name' | 'too_large' | 'bad_hash';
@@ -69,12 +69,18 @@ const byKey = (brought: readonly Brought[]): Map<string, Uint8Array> =>
     ),
   );
 
-/** What is there already is the same. @throws StoreError */
+/** @throws StoreError */
 export async function putAssets(store: Store, brought: readonly Brought[]): Promise<void> {
-  for (const [key, bytes] of byKey(brought))
-    await store.put(key, bytes, { ifAbsent: true }).catch((error: unknown) => {
-      if (!isStoreError(error, 'already_exists')) throw error;
-    });
+  for (const [key, bytes] of byKey(brought)) await putAsset(store, key, bytes);
+}
+
+/** What is there already is the same. @throws StoreError */
+export async function putAsset(store: Store, key: string, bytes: Uint8Array): Promise<void> {
+  try {
+    await store.put(key, bytes, { ifAbsent: true });
+  } catch (error) {
+    if (!isStoreError(error, 'already_exists')) throw error;
+  }
 }
 
 /** After the commit that tells of them: see `removeUnreferenced`. None of a session that was erased meanwhile. @throws StoreError */
@@ -138,13 +144,6 @@ export async function removeUnreferenced(
 /** Against compactions that are faster. */
 const VERSIONS_MAX = 3;
 
-const COLUMNS_READ: ('project' | 'session_id' | 'type' | 'name')[] = [
-  'project',
-  'session_id',
-  'type',
-  'name',
-];
-
 /** Keys of the assets of which rows of the day tell, but for those of the sessions, which are in no sealed file any more. */
 async function referenced(
   { store, commits, state }: Pick<CompactParts, 'store' | 'commits' | 'state'>,
@@ -159,17 +158,10 @@ async function referenced(
     ...pendingCommits(project, root, live).flatMap((commit) => commit.files),
   ];
   const keys = new Set<string>();
-  for (const { key, bytes, class: cls, sealed } of files)
-    if (sealed)
-      for (const name of (await decodeAssetNames(bytes, (start, end) => store.get(key, { start, end }))) ??
-        [])
-        keys.add(paths.asset(cls, project, date, name));
-  for (const file of files.filter(({ table }) => table === 'events'))
-    for (const row of await decodeFile('events', await store.get(file.key), COLUMNS_READ)) {
-      const isOther =
-        row.project === project && !sessions.has(row.session_id) && sessionDate(row.session_id) === date;
-      if (!isOther || (row.type !== 'asset' && row.type !== 'asset_ref')) continue;
-      if (row.name) keys.add(paths.asset(file.class, project, date, row.name));
-    }
+  const isOther = (row: { project: string; session_id: string }): boolean =>
+    row.project === project && !sessions.has(row.session_id) && sessionDate(row.session_id) === date;
+  for (const file of files)
+    for (const name of await namesIn(store, file, isOther))
+      keys.add(paths.asset(file.class, project, date, name));
   return keys;
 }

@@ -62,9 +62,17 @@ export async function dropAssets(
   }
 }
 
-async function namesIn(store: Store, file: LakeFile): Promise<Iterable<string>> {
-  if (file.table === 'events')
-    return assetNames(await decodeFile('events', await store.get(file.key), ['type', 'name']), file);
+/** Names of the assets of which the file's rows tell; of an `events` file only rows that `wants`. @throws StoreError */
+export async function namesIn(
+  store: Store,
+  file: LakeFile,
+  wants: (row: EventRow) => boolean = () => true,
+): Promise<Iterable<string>> {
+  if (file.table === 'events') {
+    const rows = await decodeFile('events', await store.get(file.key), COLUMNS_READ);
+    return assetNames(rows.filter(wants), file);
+  }
   if (!file.sealed) return [];
   return (await decodeAssetNames(file.bytes, (start, end) => store.get(file.key, { start, end }))) ?? [];
 }
+const COLUMNS_READ: (keyof EventRow)[] = ['project', 'session_id', 'type', 'name'];

@@ -1,4 +1,5 @@
 import { EventType } from '#protocol';
+import { putAsset } from './assets.ts';
 import { createCheckpoints, decodeCheckpoint, eventsOf } from './checkpoints.ts';
 import { createReplayWriter, type EncodedFile } from './lake-file.ts';
 import { getIfThere } from './lake-reader.ts';
@@ -12,7 +13,7 @@ import {
 } from './layout.ts';
 import { compareRows, sameKey } from './row-groups.ts';
 import { assetsIn, joinAssets, splitAssets } from './split-assets.ts';
-import { isStoreError, type Store } from './store.ts';
+import type { Store } from './store.ts';
 import { decodeReplayGroup, decodeReplayGroups, type ReplayGroup } from './x-hyparquet.ts';
 
 /**
@@ -107,15 +108,6 @@ export async function putSealed(
   const encoded = writer.finish();
   await store.put(to.key, encoded.bytes);
   return encoded;
-}
-
-/** What is there already is the same. */
-async function putAsset(store: Store, key: string, bytes: Uint8Array): Promise<void> {
-  try {
-    await store.put(key, bytes, { ifAbsent: true });
-  } catch (error) {
-    if (!isStoreError(error, 'already_exists')) throw error;
-  }
 }
 
 export const wholeRows = (rows: readonly ReplayRow[]): Whole[] =>

@@ -85,6 +85,7 @@ export { openRetention, RetentionError, type Retention } from './retention.ts';
 export { examine } from './doctor.ts';
 export type { Check } from './doctor-judge.ts';
 export { putTombstone } from './erasures.ts';
+export { readHold } from './holds.ts';
 export { findIn } from './readable.ts';
 export {
   checkReceipt,

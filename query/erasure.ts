@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { isHeld, paths, SESSION_ID, type Erasure, type Hold, type VisitorErasure } from '#layout';
-import { isStoreError, putTombstone, visitorUntilMs, type Store } from '#store';
+import { isHeld, paths, SESSION_ID, type Erasure, type VisitorErasure } from '#layout';
+import { isStoreError, putTombstone, readHold, visitorUntilMs, type Store } from '#store';
 import {
   ApiError,
   ERASURES_MAX,
@@ -61,7 +61,7 @@ export function createErasing({ store, lake, statements, playback, rowsMax }: Er
 
   async function eraseSession(project: string, session: string, nowMs: number): Promise<ErasureAnswer> {
     if (!SESSION_ID.test(session)) throw unknownSession(session);
-    if (isHeld(await holdOf(store, project, session)))
+    if (isHeld(await readHold(store, project, session)))
       throw new ApiError('on_hold', `session ${session} is held; it can be erased once it is released`);
     if ((await playback.exists(project, session)) && (await ask(project, session, nowMs)))
       return { session, requestedMs: nowMs, done: false };
@@ -132,12 +132,4 @@ export function createErasing({ store, lake, statements, playback, rowsMax }: Er
   };
 }
 
-async function holdOf(store: Store, project: string, session: string): Promise<Hold | undefined> {
-  try {
-    return JSON.parse(new TextDecoder().decode(await store.get(paths.hold(project, session)))) as Hold;
-  } catch (error) {
-    if (isStoreError(error, 'not_found')) return undefined;
-    throw error;
-  }
-}
 const json = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value));

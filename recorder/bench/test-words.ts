@@ -1,3 +1,5 @@
+import { createRandom } from '../test-proxy.ts';
+
 /**
  * Text that compresses about as a language does: VOCABULARY distinct words made of syllables, drawn by Zipf's law, by the
  * writer's topic, or by what tends to follow the word before. All by seed.
@@ -5,16 +7,6 @@
 const VOCABULARY = 24_000;
 const TOPIC_WORDS = 400;
 const FOLLOWERS = 8;
-
-export function createRandom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 let words: string[] | undefined;
 /** The same for every writer, the frequent ones first and short. */
