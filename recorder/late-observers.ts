@@ -10,10 +10,12 @@ const MEDIA_INTERVAL_MS = 500;
 
 function observeMoves(doc: Document, { tell, guard }: Scene): Stop {
   let moves: { x: number; y: number; target: EventTarget | null; atMs: number }[] = [];
-  const send = throttle(
+  let isHeld = false;
+  const send: (source: number) => void = throttle(
     guard((source: number) => {
       const nowMs = Date.now();
-      // Now, for what has come under the mouse may not have had an id then.
+      // What has come under the mouse may have no id yet: once, that is waited for.
+      if ((isHeld = !isHeld && idOf(moves.at(-1)!.target) < 0)) return send(source);
       const positions = moves.map(({ x, y, target, atMs }) => ({
         x,
         y,

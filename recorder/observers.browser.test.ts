@@ -191,6 +191,31 @@ describe.skipIf(!chromium)('observers in Chromium', () => {
     expect(ours).toEqual(theirs);
   });
 
+  test('what comes under the mouse before it is told is what the mouse is told to be over', async () => {
+    const collector = await bench.collector('<ul></ul>');
+    const page = await bench.page(collector);
+    await recording(page);
+    await flush(page);
+    await pause(page);
+    await page.evaluate(() => {
+      const rows = Array.from({ length: 4000 }, (_, at) => {
+        const row = document.createElement('li');
+        row.id = `row-${at}`;
+        return row;
+      });
+      document.querySelector('ul')!.replaceChildren(...rows);
+      rows[3999]!.dispatchEvent(new MouseEvent('mouseover', { bubbles: true, clientX: 7, clientY: 8 }));
+    });
+    await pause(page);
+    await pause(page);
+    await flush(page);
+    const told = collector.events() as unknown as Told[];
+    const added = told.flatMap(({ data }) => data.adds ?? []).map(({ node }) => node);
+    const row = added.find(({ attributes }) => attributes?.id === 'row-3999')!;
+    const moves = told.filter(({ data }) => data.source === IncrementalSource.mouseMove);
+    expect(moves.map(({ data }) => (data.positions as { id: number }[]).at(-1)!.id)).toEqual([row.id]);
+  });
+
   test('patched methods answer and throw as before, and are put back', async () => {
     const collector = await bench.collector(
       '<style id="sheet">p { color: red }</style><div id="host"></div>',

@@ -12,8 +12,8 @@ import type { GalleryPage } from './test-pages.ts';
 
 export const VIEWPORT = { width: 960, height: 640 };
 const FIXTURES = join(import.meta.dirname, '../fixtures/gallery');
-/** rrweb tells where the mouse was up to 550 ms later. */
-const MOUSE_MS = 750;
+/** Where the mouse was is told up to 550 ms later, or 1050 where what it is over is not told yet. */
+const MOUSE_MS = 1200;
 const ACT_TIMEOUT_MS = 20_000;
 /** After this a person tries something else. */
 const HUMAN_TIMEOUT_MS = 3000;
@@ -210,8 +210,7 @@ const framing = (bytes: number): number => 6 + (bytes > 65_535 ? 8 : bytes > 125
 
 /** A screenshot of a page that has come to rest, without carets, endless animations at their beginning. */
 async function take(page: Page): Promise<Omit<Taken, 'label'>> {
-  await page.waitForTimeout(MOUSE_MS);
-  await page.evaluate(atRest);
+  await page.evaluate(atRest, MOUSE_MS);
   const isReplay = !(await page.evaluate(() => 'mutoscope' in globalThis));
   if (!isReplay) await flush(page);
   const atMs = await page.evaluate(() => Date.now());
@@ -221,9 +220,14 @@ async function take(page: Page): Promise<Omit<Taken, 'label'>> {
   return { atMs, png, boxes };
 }
 
-/** Runs in the page: waits for fonts, images, videos and animations that end, also in frames and shadow roots. */
-async function atRest(): Promise<void> {
-  const until = performance.now() + 3000;
+/**
+ * Runs in the page: waits for fonts, images, videos and animations that end, also in frames and shadow roots, and until
+ * the mouse has been over the same element for `mouseMs`: a busy browser notices late what was scrolled under it.
+ */
+async function atRest(mouseMs: number): Promise<void> {
+  const until = performance.now() + mouseMs + 3000;
+  let hovered: Element | undefined;
+  let sinceMs = performance.now();
   const roots = function* (root: Document | ShadowRoot): Generator<Document | ShadowRoot> {
     yield root;
     for (const element of root.querySelectorAll('*')) {
@@ -246,7 +250,10 @@ async function atRest(): Promise<void> {
           animation.playState === 'running' && animation.effect?.getComputedTiming().endTime !== Infinity,
       );
   while (performance.now() < until) {
-    if (![...roots(document)].some(isMoving)) return;
+    const over = [...document.querySelectorAll(':hover')].at(-1);
+    if (over !== hovered) sinceMs = performance.now();
+    hovered = over;
+    if (performance.now() - sinceMs >= mouseMs && ![...roots(document)].some(isMoving)) return;
     await new Promise((resolve) => setTimeout(resolve, 30));
   }
 }
