@@ -103,6 +103,24 @@ describe.skipIf(!chromium)('the transport in Chromium', () => {
     expect(collector.violations).toEqual([]);
   });
 
+  test('a character of two units that lies where pieces are cut stays one', async () => {
+    const collector = await bench.collector('<p id="odd"></p><p id="even"></p>');
+    const page = await bench.page(
+      collector,
+      `addEventListener('DOMContentLoaded', () => {
+         odd.textContent = '\u{1f600}'.repeat(100_000);
+         even.textContent = 'a' + odd.textContent;
+       });`,
+    );
+    await recording(page);
+    await flush(page);
+    const text = JSON.stringify(collector.events().map(({ data }) => data));
+    const faces = '\u{1f600}'.repeat(100_000);
+    expect(text.split(faces)).toHaveLength(3);
+    expect(text).toContain(`"a${faces}"`);
+    expect(text).not.toContain('\ufffd');
+  });
+
   test('the session continues over a reload, with a new instance', async () => {
     const collector = await bench.collector('<p>hello</p>');
     const page = await bench.page(collector);
