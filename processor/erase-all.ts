@@ -21,12 +21,12 @@ export interface Eraser {
 export function createEraser(parts: EraserParts): Eraser {
   const { store, stream, log, signer } = parts;
   /** Of those that are done, by key: since when, and when nothing of the session can come any more. */
-  const done = new Map<string, { erasure: Erasure; doneMs: number; untilMs: number; isLooked: boolean }>();
+  const done = new Map<string, { erasure: Erasure; doneMs: number; untilMs: number; looks: number }>();
   const setDone = (key: string, erasure: Erasure): void => {
     const { v, project, session, requestedMs } = erasure;
     const untilMs = sessionStartMs(session) + COMES_AGAIN_MS;
     const doneMs = erasure.done!.atMs;
-    done.set(key, { erasure: { v, project, session, requestedMs }, doneMs, untilMs, isLooked: false });
+    done.set(key, { erasure: { v, project, session, requestedMs }, doneMs, untilMs, looks: 0 });
   };
 
   async function readPending(): Promise<Erasure[]> {
@@ -106,8 +106,9 @@ export function createEraser(parts: EraserParts): Eraser {
       // A recorder whose session is erased may go on sending for as long as a session lives.
       for (const one of done.values()) {
         const { project, session } = one.erasure;
-        if (!one.isLooked && nowMs - one.doneMs >= IN_HAND_MS_MAX && nowMs < one.doneMs + COMES_AGAIN_MS)
-          one.isLooked = await lookAgain(one.erasure, nowMs);
+        const sinceMs = nowMs - one.doneMs;
+        const isDue = one.looks < LOOKS && sinceMs >= IN_HAND_MS_MAX && sinceMs < COMES_AGAIN_MS;
+        if (isDue && (await lookAgain(one.erasure, nowMs))) one.looks++;
         if (nowMs < one.untilMs) await stream.erase(sessionFilter(project, session));
       }
       return pending;
@@ -116,6 +117,8 @@ export function createEraser(parts: EraserParts): Eraser {
 }
 /** Who was in the midst of a flush when its receipt was written has put what he had by then, or is dead. */
 const IN_HAND_MS_MAX = 3_600_000;
+/** At the first one a list may not tell yet of what another sweep had to bring back just then. */
+const LOOKS = 2;
 /** Sessions of a day whose files are written anew together. */
 const SESSIONS_AT_ONCE = 1000;
 
