@@ -25,6 +25,7 @@ const DAY_MS = 86_400_000;
 const COMMIT_SESSIONS = 500;
 const COMPACT_SESSIONS = 5000;
 const READS = 20;
+const COLLECTED_MS = 2 * 3_600_000;
 const PROJECT = 'bench';
 const beginMs = Date.now();
 const spentSeconds = (): number => (Date.now() - beginMs) / 1000;
@@ -48,11 +49,14 @@ interface Grown {
 }
 const dir = await mkdtemp(join(tmpdir(), 'bench-growth-'));
 const store = countRequests(await openDirectoryStore(join(dir, 'lake')));
-const erasures = createErasures(store, Date.now);
+/** Ahead, so that what merges have replaced is old enough to be collected. */
+let aheadMs = 0;
+const now = (): number => Date.now() + aheadMs;
+const erasures = createErasures(store, now);
 let nonces = 0;
 const nonce = (): string => `n${String(nonces++).padStart(15, '0')}`;
 const maintenance = createMaintenance({
-  ...{ store, erasures, nonce, now: Date.now, log: createLog('silent') },
+  ...{ store, erasures, nonce, now, log: createLog('silent') },
   stream: await openStream(join(dir, 'empty'), { bytesMax: 1 << 20 }),
   ...{ compactIntervalMs: 1000, sweepIntervalMs: 1000, graceMs: 0 },
   onSwept: () => {},
@@ -66,14 +70,15 @@ let commits = 0;
 for (const size of SIZES) {
   while (made < size && spentSeconds() < SECONDS) {
     await commit(Math.min(COMMIT_SESSIONS, size - made));
-    if (made % COMPACT_SESSIONS === 0) await maintenance.compact(Date.now());
+    if (made % COMPACT_SESSIONS === 0) await maintenance.compact(now());
   }
   if (made < size) {
     console.log(`not measured for want of time: ${size} sessions; it came to ${made}`);
     break;
   }
-  await maintenance.sweep(Date.now());
-  await maintenance.sweep(Date.now() + 1000);
+  await maintenance.sweep(now());
+  aheadMs += COLLECTED_MS;
+  await maintenance.sweep(now());
   grown.push(await measure(size));
 }
 const first = grown[0]!;
@@ -102,7 +107,7 @@ async function commit(count: number): Promise<void> {
   }).flat();
   const fromSeq = ++commits;
   const input = { shard: 0, fromSeq, lastSeq: fromSeq, resumeSeq: fromSeq + 1, batches, rejected: [] };
-  const flushed = await flush(input, { store, erasures, seen: createSeen(), now: Date.now, nonce });
+  const flushed = await flush(input, { store, erasures, seen: createSeen(), now, nonce });
   if (!flushed || flushed.rejected.length) throw new Error('a flush failed');
 }
 
@@ -119,11 +124,11 @@ async function measure(size: number): Promise<Grown> {
   const views: number[] = [];
   const reads: number[] = [];
   store.take();
-  let view = await openLakeReader(store, Date.now).view(PROJECT);
+  let view = await openLakeReader(store, now).view(PROJECT);
   const { get, list } = store.take();
   for (let i = 0; i < READS; i++) {
     let startMs = performance.now();
-    view = await openLakeReader(store, Date.now).view(PROJECT);
+    view = await openLakeReader(store, now).view(PROJECT);
     views.push(performance.now() - startMs);
     const session = idOf(Math.floor((i * size) / READS));
     startMs = performance.now();
