@@ -1,18 +1,11 @@
 import { classesOfDay } from './classes.ts';
-import { writeRows } from './compact.ts';
 import type { EraseParts } from './erase.ts';
 import { idsIn } from './erasure-scan.ts';
 import { stateOf, type Journal } from './journal.ts';
 import { getIfThere, getJsonIfThere, rootKeys } from './lake-reader.ts';
-import {
-  paths,
-  type EventRow,
-  type LakeFile,
-  type ReplayRow,
-  type RootManifest,
-  type Table,
-} from './layout.ts';
+import { paths, type LakeFile, type RootManifest, type Table } from './layout.ts';
 import type { ProjectState } from './manifest.ts';
+import { partFile } from './part-file.ts';
 import type { Store, StoreObject } from './store.ts';
 import { decodeFile } from './x-hyparquet.ts';
 
@@ -65,14 +58,14 @@ export async function writeWithout(
   const live = state.days.get(date)?.files ?? [];
   const sessionsIn = new Map(holding.map(({ key, sessions }) => [key, sessions]));
   const files: LakeFile[] = [];
-  for (const { key, class: cls, table, sealed } of live) {
+  for (const old of live) {
+    const { key, class: cls } = old;
     const sessions = sessionsIn.get(key);
     if (!sessions) continue;
     const before = await parts.store.get(key);
-    const all: (EventRow | ReplayRow)[] = await decodeFile(table, before);
-    const rows = all.filter((row) => !journal.has(row.session_id));
-    const bucket = { project: state.project, date, class: cls, table, rows };
-    const file = rows.length ? await writeRows(parts, bucket, sealed) : undefined;
+    const read = (start: number, end: number) => Promise.resolve(before.subarray(start, end));
+    const others = (await partFile({ ...old, bytes: before.length }, read, journal.has)).get(false);
+    const file = await others?.put(parts, { project: state.project, date, class: cls });
     if (file) files.push(file);
     const after = file && { key: file.key, bytes: file.bytes, sha256: file.sha256! };
     for (const session of sessions) {

@@ -12,6 +12,7 @@ import { ByteWriter, ParquetWriter } from 'hyparquet-writer';
 import {
   ASSETS_KEY,
   COLUMNS,
+  GROUP_ASSETS_KEY,
   LAYOUT_VERSION,
   LAYOUT_VERSION_KEY,
   SNAPSHOT_GROUPS_KEY,
@@ -29,6 +30,7 @@ import {
 export type RowOf<T extends Table> = T extends 'events' ? EventRow : ReplayRow;
 
 const ZSTD_LEVEL = 9;
+const CREATED_BY = 'mutoscope';
 const compressorsOf = (level: number) => ({
   ZSTD: (input: Uint8Array): Uint8Array =>
     zstdCompressSync(input, { params: { [constants.ZSTD_c_compressionLevel]: level } }),
@@ -73,13 +75,20 @@ const WITHOUT_BOUNDS = new Set(['payload', 'props', 'value', 'text', 'selector',
 export interface FileWriter<T extends Table> {
   /** As row groups of the given sizes, whose sum is the number of rows. Gives way to other work after each, for compression is synchronous. */
   write(rows: readonly RowOf<T>[], rowGroupSizes: readonly number[]): Promise<void>;
+  /** A row group of another file, whose bytes `[group.start, group.end)` are given, as it is. */
+  splice(group: SpliceableGroup, bytes: Uint8Array): void;
   /** The whole file. `metadata` is added to its footer. */
   finish(metadata?: Record<string, string>): Uint8Array;
 }
-export function createFileWriter<T extends Table>(table: T, zstdLevel = ZSTD_LEVEL): FileWriter<T> {
+/** @param bytesHint so many are made room for at once */
+export function createFileWriter<T extends Table>(
+  table: T,
+  zstdLevel = ZSTD_LEVEL,
+  bytesHint = 1024,
+): FileWriter<T> {
   const columns = COLUMNS[table];
   const kvMetadata: { key: string; value: string }[] = [];
-  const bytes = new ByteWriter();
+  const bytes = new ByteWriter(bytesHint);
   const writer = new ParquetWriter({
     writer: Object.assign(bytes, { flush: () => new Promise<void>((resolve) => setImmediate(resolve)) }),
     schema: schemaOf(columns),
@@ -87,7 +96,7 @@ export function createFileWriter<T extends Table>(table: T, zstdLevel = ZSTD_LEV
     compressors: compressorsOf(zstdLevel),
     statisticsTruncateLength: 64,
     kvMetadata,
-    createdBy: 'mutoscope',
+    createdBy: CREATED_BY,
   });
   return {
     async write(rows, rowGroupSizes) {
@@ -102,6 +111,11 @@ export function createFileWriter<T extends Table>(table: T, zstdLevel = ZSTD_LEV
         pageSize: 2 ** 30,
       });
     },
+    splice({ start, footer }, chunks) {
+      writer.row_groups.push(shifted(footer, BigInt(bytes.offset - start)));
+      writer.num_rows += footer.num_rows;
+      bytes.appendBytes(chunks);
+    },
     finish(metadata = {}) {
       const all = { [LAYOUT_VERSION_KEY]: String(LAYOUT_VERSION), ...metadata };
       for (const [key, value] of Object.entries(all)) kvMetadata.push({ key, value });
@@ -110,6 +124,30 @@ export function createFileWriter<T extends Table>(table: T, zstdLevel = ZSTD_LEV
     },
   };
 }
+
+/** What a footer says of a row group that lies elsewhere now. Pointers to indexes and Bloom filters, which stay behind, are left out. */
+const shifted = (
+  { columns, total_byte_size, num_rows, total_compressed_size }: RowGroup,
+  by: bigint,
+): RowGroup => ({
+  columns: columns.map(({ file_offset, meta_data }) => {
+    const { dictionary_page_offset, data_page_offset, ...rest } = meta_data!;
+    return {
+      file_offset: file_offset + by,
+      meta_data: {
+        ...rest,
+        data_page_offset: data_page_offset + by,
+        dictionary_page_offset:
+          dictionary_page_offset === undefined ? undefined : dictionary_page_offset + by,
+        bloom_filter_offset: undefined,
+        bloom_filter_length: undefined,
+      },
+    };
+  }),
+  total_byte_size,
+  num_rows,
+  total_compressed_size,
+});
 
 /** The rows as one Parquet file with row groups of the given sizes, whose sum is the number of rows. */
 export async function encodeFile<T extends Table>(
@@ -221,7 +259,8 @@ export interface ReplayGroup {
   chunks: readonly (readonly [start: number, dataStart: number, end: number])[];
 }
 
-type Read = (start: number, end: number) => Promise<Uint8Array>;
+/** Bytes of a file by half open range. */
+export type Read = (start: number, end: number) => Promise<Uint8Array>;
 
 /** Row groups by the footer, which `read` is asked for by byte range. @throws what `read` throws */
 export async function decodeReplayGroups(length: number, read: Read): Promise<ReplayGroup[]> {
@@ -232,6 +271,56 @@ export async function decodeReplayGroups(length: number, read: Read): Promise<Re
 /** Names of the assets to which a sealed file's payloads refer; undefined of one that is not sealed. @throws what `read` throws */
 export const decodeAssetNames = async (length: number, read: Read): Promise<string[] | undefined> =>
   listIn<string>(await readFooter(length, read), ASSETS_KEY);
+
+/** A row group that can go into another file as it is. */
+export interface SpliceableGroup extends ReplayGroup {
+  /** Names of the assets to which its payloads refer. */
+  assets: readonly string[];
+  /** What its file's footer says of it. */
+  footer: RowGroup;
+}
+/**
+ * Row groups of a sealed file, where each can be spliced: such as was written by `createFileWriter`, in this layout and with
+ * these columns, each of one page load and all its bytes in one piece. Undefined of any other file. @throws what `read` throws
+ */
+export async function decodeSpliceableGroups(
+  length: number,
+  read: Read,
+): Promise<SpliceableGroup[] | undefined> {
+  const metadata = await readFooter(length, read);
+  const { created_by, key_value_metadata, schema, row_groups } = metadata;
+  const version = key_value_metadata?.find(({ key }) => key === LAYOUT_VERSION_KEY)?.value;
+  if (created_by !== CREATED_BY || version !== String(LAYOUT_VERSION)) return undefined;
+  if (schemaText(schema) !== schemaText(schemaOf(COLUMNS.replay))) return undefined;
+  const names = listIn<string>(metadata, ASSETS_KEY);
+  // What was sealed before there was this list.
+  const places = listIn<number[]>(metadata, GROUP_ASSETS_KEY);
+  if (!names || places?.length !== row_groups.length) return undefined;
+  const snapshots = new Set(listIn<number>(metadata, SNAPSHOT_GROUPS_KEY) ?? []);
+  const groups = row_groups.map((footer, index) => ({
+    ...replayGroup(footer, index, snapshots.has(index)),
+    assets: places[index]!.map((at) => names[at]!),
+    footer,
+  }));
+  return groups.every(isOneLoad) ? groups : undefined;
+}
+const schemaText = (schema: readonly SchemaElement[]): string =>
+  JSON.stringify(
+    schema.map((one) => [
+      ...[one.name, one.field_id, one.type, one.repetition_type, one.num_children],
+      ...[one.converted_type, one.logical_type],
+    ]),
+  );
+function isOneLoad({ footer, chunks, bytes }: SpliceableGroup): boolean {
+  const isSame = (name: string): boolean => {
+    const { min_value, max_value, is_max_value_exact } =
+      footer.columns.find(({ meta_data }) => meta_data?.path_in_schema[0] === name)?.meta_data?.statistics ??
+      {};
+    return min_value !== undefined && min_value === max_value && is_max_value_exact !== false;
+  };
+  const chunkBytes = chunks.reduce((sum, [start, , end]) => sum + end - start, 0);
+  return chunkBytes === bytes && ['project', 'session_id', 'rid'].every(isSame);
+}
 
 function readFooter(length: number, read: Read): Promise<FileMetaData> {
   const file: AsyncBuffer = {
