@@ -18,7 +18,7 @@ import {
 import { namesIn } from './moved-assets.ts';
 import { partFile } from './part-file.ts';
 import { findIn } from './readable.ts';
-import { compareRows } from './row-groups.ts';
+import { compareRows, planReplayGroups } from './row-groups.ts';
 import { createRandom, sessionAt, withMethods } from './samples.ts';
 import { createAssetReader, mergedRows, putSealed, wholeRows } from './seal.ts';
 import { assetsIn } from './split-assets.ts';
@@ -222,6 +222,19 @@ describe('no row group is spliced', () => {
     expect(await groupsIn(await encode(rows, [rows.length]))).toBeUndefined();
     expect(await groupsIn(await encode(one, [4, one.length - 4]))).toBeUndefined();
   });
+});
+
+test('fsck sees a row group that refers to another asset than it tells', async () => {
+  const rows = await rowsIn(await seal(replayRows(sessionAt(START_MS, 1), 'a', 9, int(2 ** 31))));
+  const [one, two] = new Set(rows.flatMap(({ payload }) => assetsIn(payload)));
+  const sizes = planReplayGroups(rows).sizes;
+  const problems = async (places: number[]) => {
+    const groups = sizes.map((_, i) => (i === sizes.length - 1 ? places : []));
+    const lists = { [ASSETS_KEY]: JSON.stringify([one, two]), [GROUP_ASSETS_KEY]: JSON.stringify(groups) };
+    return (await inspectFile('replay', await encodeFile('replay', rows, sizes, lists))).problems;
+  };
+  expect(await problems([0, 1])).toEqual([]);
+  for (const places of [[0], []]) expect(await problems(places)).toMatchObject([{ code: 'wrong_seal' }]);
 });
 
 describe('a file that is parted by session', () => {
