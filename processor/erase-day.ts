@@ -7,7 +7,7 @@ import { paths, type LakeFile, type RootManifest, type Table } from './layout.ts
 import type { ProjectState } from './manifest.ts';
 import { partFile } from './part-file.ts';
 import type { Store, StoreObject } from './store.ts';
-import { decodeFile } from './x-hyparquet.ts';
+import { decodeFile, decodeSpliceableGroups, readerOf } from './x-hyparquet.ts';
 
 export interface Holding {
   key: string;
@@ -17,6 +17,8 @@ export interface Holding {
 
 /** Sessions of the journal with rows in the file; each event of theirs is noted. */
 export async function sessionsHeld(table: Table, bytes: Uint8Array, journal: Journal): Promise<Set<string>> {
+  const groups = table === 'replay' && (await decodeSpliceableGroups(bytes.length, readerOf(bytes)));
+  if (groups) return new Set(groups.map(({ session }) => session).filter(journal.has));
   const held = new Set<string>();
   for (const row of await decodeFile<'events' | 'replay'>(table, bytes, ['session_id', 'rid', 'seq'])) {
     if (!journal.has(row.session_id)) continue;
@@ -63,8 +65,8 @@ export async function writeWithout(
     const sessions = sessionsIn.get(key);
     if (!sessions) continue;
     const before = await parts.store.get(key);
-    const read = (start: number, end: number) => Promise.resolve(before.subarray(start, end));
-    const others = (await partFile({ ...old, bytes: before.length }, read, journal.has)).get(false);
+    const whole = { ...old, bytes: before.length };
+    const others = (await partFile(whole, readerOf(before), journal.has)).get(false);
     const file = await others?.put(parts, { project: state.project, date, class: cls });
     if (file) files.push(file);
     const after = file && { key: file.key, bytes: file.bytes, sha256: file.sha256! };

@@ -3,7 +3,7 @@ import { describeFile } from './lake-file.ts';
 import { sessionDate, type EventRow, type LakeFile, type ReplayRow, type Table } from './layout.ts';
 import { compareRows } from './row-groups.ts';
 import { assetsIn } from './split-assets.ts';
-import { decodeFile, decodeFooter, decodeSpliceableGroups } from './x-hyparquet.ts';
+import { decodeFile, decodeFooter, decodeSpliceableGroups, readerOf } from './x-hyparquet.ts';
 
 export type Row = EventRow | ReplayRow;
 export type FileCode =
@@ -62,11 +62,11 @@ function firstCrossing(rows: readonly Row[], groupRows: readonly number[]): numb
 
 /** By what a row group tells of its assets they are kept or removed, without a look at its payloads. */
 async function firstMistold(bytes: Uint8Array, rows: readonly ReplayRow[]): Promise<number> {
-  const read = (start: number, end: number) => Promise.resolve(bytes.subarray(start, end));
+  const groups = (await decodeSpliceableGroups(bytes.length, readerOf(bytes))) ?? [];
   let start = 0;
-  return ((await decodeSpliceableGroups(bytes.length, read)) ?? []).findIndex(({ rows: count, assets }) => {
-    const own = rows.slice(start, (start += count)).flatMap(({ payload }) => assetsIn(payload));
-    return [...new Set(own)].sort().join() !== [...assets].sort().join();
+  return groups.findIndex((group) => {
+    const own = rows.slice(start, (start += group.rows)).flatMap(({ payload }) => assetsIn(payload));
+    return [...new Set(own)].sort().join() !== [...group.assets].sort().join();
   });
 }
 

@@ -11,14 +11,9 @@ import {
   type Table,
 } from './layout.ts';
 import { compareRows, planReplayGroups } from './row-groups.ts';
+import type { SpliceableGroup } from './splice.ts';
 import { assetsIn } from './split-assets.ts';
-import {
-  createFileWriter,
-  decodeAssetNames,
-  encodeFile,
-  type Read,
-  type SpliceableGroup,
-} from './x-hyparquet.ts';
+import { createFileWriter, decodeAssetNames, encodeFile, readerOf, type Read } from './x-hyparquet.ts';
 
 /** A file's bytes, and its line in a commit or day manifest. */
 export interface EncodedFile {
@@ -189,6 +184,5 @@ export async function describeFile(
 
 /** By its footer, where no manifest says so. */
 export async function isSealedFile(bytes: Uint8Array): Promise<boolean> {
-  const read = (start: number, end: number) => Promise.resolve(bytes.subarray(start, end));
-  return (await decodeAssetNames(bytes.length, read)) !== undefined;
+  return (await decodeAssetNames(bytes.length, readerOf(bytes))) !== undefined;
 }

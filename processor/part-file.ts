@@ -2,7 +2,8 @@ import { writeRows, type Bucket, type CompactParts } from './compact.ts';
 import { spliceFile } from './lake-file.ts';
 import { paths, type EventRow, type LakeFile, type ReplayRow } from './layout.ts';
 import { assetNames } from './moved-assets.ts';
-import { decodeFile, decodeSpliceableGroups, type Read, type SpliceableGroup } from './x-hyparquet.ts';
+import type { SpliceableGroup } from './splice.ts';
+import { decodeFile, decodeSpliceableGroups, type Read } from './x-hyparquet.ts';
 
 /**
  * Parts a file by session. A sealed one is spliced: its footer tells whose each row group is and to which assets it refers, so

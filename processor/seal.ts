@@ -12,14 +12,15 @@ import {
   type ReplayRow,
 } from './layout.ts';
 import { compareRows, sameKey } from './row-groups.ts';
+import type { SpliceableGroup } from './splice.ts';
 import { assetsIn, joinAssets, splitAssets } from './split-assets.ts';
 import type { Store } from './store.ts';
 import {
   decodeReplayGroup,
   decodeReplayGroups,
   decodeSpliceableGroups,
+  readerOf,
   type ReplayGroup,
-  type SpliceableGroup,
 } from './x-hyparquet.ts';
 
 /**
@@ -163,7 +164,7 @@ export async function* mergedRows(
   const parts: Part[] = [];
   for (const file of files) {
     const bytes = await store.get(file.key);
-    const read = (start: number, end: number) => Promise.resolve(bytes.subarray(start, end));
+    const read = readerOf(bytes);
     const spliceable = file.sealed && (await decodeSpliceableGroups(bytes.length, read));
     for (const group of spliceable ?? (await decodeReplayGroups(bytes.length, read)))
       if (!skips(group.session)) parts.push({ file, group, read: () => read(group.start, group.end) });
@@ -171,7 +172,7 @@ export async function* mergedRows(
   parts.sort(byFirstRow);
   for (const load of loadsOf(parts)) {
     const { file, group } = load[0]!;
-    const earlier = group.snapshot ? [] : await before(group);
+    const earlier = group.snapshot || group.firstSeq === 1 ? [] : await before(group);
     if (!earlier.length && load.every((part) => part.file === file) && load.every(isSpliceable)) {
       for (const part of load) yield { group: part.group, bytes: await part.read() };
       continue;

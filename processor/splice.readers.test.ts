@@ -11,7 +11,7 @@ import { sessionAt } from './samples.ts';
 import { partFile } from './part-file.ts';
 import { openStore, readReplayGroups, type Store } from './store.ts';
 import { replayRows, START_MS } from './test-replay-rows.ts';
-import { decodeFile } from './x-hyparquet.ts';
+import { decodeFile, readerOf } from './x-hyparquet.ts';
 
 const python = inject('readers');
 
@@ -60,8 +60,7 @@ describe.skipIf(!python)('a spliced file', () => {
       const sessions = [1, 2, 3, 4].map((n) => sessionAt(START_MS, n));
       const { rows } = sealRows(sessions.flatMap((session, i) => replayRows(session, 'a', 300 + i, i)));
       const sealed = await encodeSealedFile('sealed', 'r30', rows);
-      const read = (start: number, end: number) => Promise.resolve(sealed.bytes.subarray(start, end));
-      const parts = await partFile(sealed.file, read, (session) => session !== sessions[1]);
+      const parts = await partFile(sealed.file, readerOf(sealed.bytes), (session) => session !== sessions[1]);
       const place = { project: 'shop', date: '2027-01-15', class: 'r30' } as const;
       const file = await parts.get(true)!.put({ store, nonce: () => 'spliced' }, place);
       const bytes = await store.get(file.key);

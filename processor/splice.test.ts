@@ -21,10 +21,11 @@ import { findIn } from './readable.ts';
 import { compareRows, planReplayGroups } from './row-groups.ts';
 import { createRandom, sessionAt, withMethods } from './samples.ts';
 import { createAssetReader, mergedRows, putSealed, wholeRows } from './seal.ts';
+import type { SpliceableGroup } from './splice.ts';
 import { assetsIn } from './split-assets.ts';
 import { openStore, type Store } from './store.ts';
 import { replayRows, START_MS } from './test-replay-rows.ts';
-import { decodeFile, decodeSpliceableGroups, encodeFile, type SpliceableGroup } from './x-hyparquet.ts';
+import { decodeFile, decodeSpliceableGroups, encodeFile, readerOf } from './x-hyparquet.ts';
 
 const SEED = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
 const random = createRandom(SEED);
@@ -68,8 +69,6 @@ function withFooter(bytes: Uint8Array, from: string, to: string): Uint8Array {
 /** As it was before row groups told their assets, so that it is decoded. */
 const older = (bytes: Uint8Array): Uint8Array =>
   withFooter(bytes, GROUP_ASSETS_KEY, GROUP_ASSETS_KEY.replace('group', 'GROUP'));
-const readerOf = (bytes: Uint8Array) => (start: number, end: number) =>
-  Promise.resolve(bytes.subarray(start, end));
 const groupsIn = (bytes: Uint8Array): Promise<SpliceableGroup[] | undefined> =>
   decodeSpliceableGroups(bytes.length, readerOf(bytes));
 /** What is the same wherever a row group lies. */

@@ -22,6 +22,9 @@ import {
   type ReplayRow,
   type Table,
 } from './layout.ts';
+import { isOneLoad, isOurs, shifted, type SpliceableGroup } from './splice.ts';
+
+export type { FileMetaData, RowGroup, SchemaElement };
 
 /**
  * Parquet as every engine reads it: zstd, PLAIN and dictionary encodings only (Spark's Iceberg reader knows neither RLE
@@ -124,30 +127,6 @@ export function createFileWriter<T extends Table>(
     },
   };
 }
-
-/** What a footer says of a row group that lies elsewhere now. Pointers to indexes and Bloom filters, which stay behind, are left out. */
-const shifted = (
-  { columns, total_byte_size, num_rows, total_compressed_size }: RowGroup,
-  by: bigint,
-): RowGroup => ({
-  columns: columns.map(({ file_offset, meta_data }) => {
-    const { dictionary_page_offset, data_page_offset, ...rest } = meta_data!;
-    return {
-      file_offset: file_offset + by,
-      meta_data: {
-        ...rest,
-        data_page_offset: data_page_offset + by,
-        dictionary_page_offset:
-          dictionary_page_offset === undefined ? undefined : dictionary_page_offset + by,
-        bloom_filter_offset: undefined,
-        bloom_filter_length: undefined,
-      },
-    };
-  }),
-  total_byte_size,
-  num_rows,
-  total_compressed_size,
-});
 
 /** The rows as one Parquet file with row groups of the given sizes, whose sum is the number of rows. */
 export async function encodeFile<T extends Table>(
@@ -261,6 +240,10 @@ export interface ReplayGroup {
 
 /** Bytes of a file by half open range. */
 export type Read = (start: number, end: number) => Promise<Uint8Array>;
+export const readerOf =
+  (bytes: Uint8Array): Read =>
+  (start, end) =>
+    Promise.resolve(bytes.subarray(start, end));
 
 /** Row groups by the footer, which `read` is asked for by byte range. @throws what `read` throws */
 export async function decodeReplayGroups(length: number, read: Read): Promise<ReplayGroup[]> {
@@ -272,29 +255,22 @@ export async function decodeReplayGroups(length: number, read: Read): Promise<Re
 export const decodeAssetNames = async (length: number, read: Read): Promise<string[] | undefined> =>
   listIn<string>(await readFooter(length, read), ASSETS_KEY);
 
-/** A row group that can go into another file as it is. */
-export interface SpliceableGroup extends ReplayGroup {
-  /** Names of the assets to which its payloads refer. */
-  assets: readonly string[];
-  /** What its file's footer says of it. */
-  footer: RowGroup;
-}
 /**
- * Row groups of a sealed file, where each can be spliced: such as was written by `createFileWriter`, in this layout and with
- * these columns, each of one page load and all its bytes in one piece. Undefined of any other file. @throws what `read` throws
+ * Row groups of a sealed file that can be spliced: it is by `createFileWriter`, of this layout and with these columns. Undefined of
+ * any other. @throws what `read` throws
  */
 export async function decodeSpliceableGroups(
   length: number,
   read: Read,
 ): Promise<SpliceableGroup[] | undefined> {
   const metadata = await readFooter(length, read);
-  const { created_by, key_value_metadata, schema, row_groups } = metadata;
+  const { key_value_metadata, row_groups } = metadata;
   const version = key_value_metadata?.find(({ key }) => key === LAYOUT_VERSION_KEY)?.value;
-  if (created_by !== CREATED_BY || version !== String(LAYOUT_VERSION)) return undefined;
-  if (schemaText(schema) !== schemaText(schemaOf(COLUMNS.replay))) return undefined;
   const names = listIn<string>(metadata, ASSETS_KEY);
-  // What was sealed before there was this list.
+  // What was sealed before there was this list does not have it.
   const places = listIn<number[]>(metadata, GROUP_ASSETS_KEY);
+  if (!isOurs(metadata, CREATED_BY, schemaOf(COLUMNS.replay)) || version !== String(LAYOUT_VERSION))
+    return undefined;
   if (!names || places?.length !== row_groups.length) return undefined;
   const snapshots = new Set(listIn<number>(metadata, SNAPSHOT_GROUPS_KEY) ?? []);
   const groups = row_groups.map((footer, index) => ({
@@ -303,23 +279,6 @@ export async function decodeSpliceableGroups(
     footer,
   }));
   return groups.every(isOneLoad) ? groups : undefined;
-}
-const schemaText = (schema: readonly SchemaElement[]): string =>
-  JSON.stringify(
-    schema.map((one) => [
-      ...[one.name, one.field_id, one.type, one.repetition_type, one.num_children],
-      ...[one.converted_type, one.logical_type],
-    ]),
-  );
-function isOneLoad({ footer, chunks, bytes }: SpliceableGroup): boolean {
-  const isSame = (name: string): boolean => {
-    const { min_value, max_value, is_max_value_exact } =
-      footer.columns.find(({ meta_data }) => meta_data?.path_in_schema[0] === name)?.meta_data?.statistics ??
-      {};
-    return min_value !== undefined && min_value === max_value && is_max_value_exact !== false;
-  };
-  const chunkBytes = chunks.reduce((sum, [start, , end]) => sum + end - start, 0);
-  return chunkBytes === bytes && ['project', 'session_id', 'rid'].every(isSame);
 }
 
 function readFooter(length: number, read: Read): Promise<FileMetaData> {
