@@ -32,8 +32,9 @@ import {
  *   rows          r1,1 … r1,95 r2,1 …          each key once; what was sealed before is joined again first
  *   file out      r1,1–60 │ C r1,61–95 │ r2,1–30
  *
- * A page load that lies in one sealed file alone is there as it would come out once more: its row groups are spliced, which is
- * to say that their compressed bytes are copied, however few they are, for no row group ever holds more than one page load.
+ * A page load that lies in one sealed file alone is there as it would come out once more, so that its row groups are spliced
+ * (see `splice.ts`). Small ones too: encoded anew they would be as many and as large, for none ever holds more than one
+ * page load, and take six times as long (measured: 6 rows each; of real sessions 30 times).
  */
 
 /** A row in the order of its file. */
@@ -145,8 +146,9 @@ const isSpliceable = (part: Part): part is Part & { group: SpliceableGroup } => 
 
 /**
  * The rows of the files of one project, day and class, each once, in the order of a file; but not those of sessions
- * that `skips`; row groups where they can be spliced. A row group is in memory only while its rows are asked for. `others` are the files of the same kind that are not
- * merged: what they have of a page load from its last snapshot or checkpoint on comes before its rows here.
+ * that `skips`; as row groups where these can be spliced. One that is decoded is in memory only while its rows are asked for.
+ * `others` are the files of the same kind that are not merged: what they have of a page load from its last snapshot or
+ * checkpoint on comes before its rows here.
  * @throws StoreError
  */
 export async function* mergedRows(
