@@ -1,8 +1,9 @@
 /**
  * What the lake costs, on the corpus of real sessions that `make corpus` records: bytes beside the limit (zstd -19 of a
  * whole session), rates a core beside gunzip, JSON.parse and zstd -9 alone, requests, memory of a processor that works
- * off a backlog, point reads, splicing beside encoding anew and a plain copy. SESSIONS bounds the sessions taken; a part that would begin after BENCH_SECONDS is left out
- * and named. Rates are of processor time, threads too, so that a busy machine disturbs them less.
+ * off a backlog, point reads, splicing beside encoding anew and a plain copy. SESSIONS bounds the sessions taken; a part
+ * that would begin after BENCH_SECONDS is left out and named. Rates are of processor time, threads too, so that a busy
+ * machine disturbs them less.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
