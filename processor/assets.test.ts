@@ -11,9 +11,12 @@ import { takeAssets } from './assets.ts';
 import { loadChain } from './chain.ts';
 import { createErasures } from './erasures.ts';
 import { flush, type Flushed } from './flush.ts';
-import { encodeJson, getJson } from './lake-reader.ts';
-import { paths, sessionDate, type Erasure, type EventRow } from './layout.ts';
+import { moveRows } from './holds.ts';
+import { inspectFile } from './inspect-file.ts';
+import { createCommitCache, encodeJson, getJson } from './lake-reader.ts';
+import { paths, sessionDate, type ClassName, type Erasure, type EventRow } from './layout.ts';
 import { createMaintenance, type Maintenance } from './maintenance.ts';
+import { createManifestReader } from './manifest.ts';
 import { createSender, pageLoad, sessionAt, withMethods } from './samples.ts';
 import { openLakeReader, openStore, type Store } from './store.ts';
 import { decodeFile } from './x-hyparquet.ts';
@@ -86,9 +89,9 @@ async function erase(session: string, maintenance = maintain()): Promise<void> {
     await maintenance.sweep(t0 + sweeps);
   }
 }
-async function assetsThere(): Promise<string[]> {
+async function assetsThere(cls: ClassName = 'r30'): Promise<string[]> {
   const keys: string[] = [];
-  for await (const { key } of store.list(paths.classPrefix('r30')))
+  for await (const { key } of store.list(paths.classPrefix(cls)))
     if (key.includes('/assets/')) keys.push(key);
   return keys;
 }
@@ -154,6 +157,50 @@ test('an erasure takes the assets that no other session of the day tells of', as
   expect(await assetsThere()).toEqual([placeOf('blue')]);
   await erase(other);
   expect(await assetsThere()).toEqual([]);
+});
+
+/** A page load whose page has style sheets so long that sealing takes them out. */
+const styled = (...marks: string[]) => {
+  const events = pageLoad(5, t0);
+  const sheets = marks.map((mark, i) => ({
+    ...{ type: 2, id: 10 + i, tagName: 'style', attributes: { _cssText: sheet(mark) }, childNodes: [] },
+  }));
+  events[3]!.data = { node: { type: 0, id: 1, childNodes: sheets } };
+  return events;
+};
+const sheet = (mark: string): string => `.${mark} { }`.repeat(200);
+const sheetOf = (mark: string, cls: ClassName = 'r30'): string =>
+  paths.asset(cls, 'shop', sessionDate(first), nameOf(sheet(mark), 'css'));
+
+test('an erasure takes what only the erased pages showed, also where their file is spliced', async () => {
+  await commit(first, styled('own', 'shared'));
+  await commit(other, styled('other', 'shared'));
+  await maintain().compact(t0);
+  expect(await assetsThere()).toEqual(['own', 'shared', 'other'].map((mark) => sheetOf(mark)).sort());
+  await erase(first);
+  expect(await assetsThere()).toEqual(['shared', 'other'].map((mark) => sheetOf(mark)).sort());
+  await erase(other);
+  expect(await assetsThere()).toEqual([]);
+});
+
+test('what a page showed goes with its rows to another class, and stays only for others', async () => {
+  await commit(first, styled('own', 'shared'));
+  await commit(other, styled('other', 'shared'));
+  await maintain().compact(t0);
+  const state = createManifestReader(store);
+  const parts = { store, state, commits: createCommitCache(store), nonce, forget: async () => {} };
+  const daysOf = (session: string) => (session === first ? 90 : undefined);
+  await moveRows(parts, 'shop', sessionDate(first), daysOf, t0 + 4 * DAY_MS);
+  expect(await assetsThere('r30')).toEqual(['shared', 'other'].map((mark) => sheetOf(mark)).sort());
+  expect(await assetsThere('r90')).toEqual(['own', 'shared'].map((mark) => sheetOf(mark, 'r90')).sort());
+  const { files } = (await state('shop')).days.get(sessionDate(first))!;
+  for (const file of files.filter(({ table }) => table === 'replay')) {
+    const { rows: moved, problems } = await inspectFile('replay', await store.get(file.key));
+    expect(problems).toEqual([]);
+    expect(new Set(moved.map((row) => row.session_id))).toEqual(
+      new Set([file.class === 'r90' ? first : other]),
+    );
+  }
 });
 
 test('an erasure that was cut short before the assets went takes them when it is done again', async () => {

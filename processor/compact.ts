@@ -32,7 +32,7 @@ export interface CompactParts {
 }
 
 type Row = EventRow | ReplayRow;
-interface Bucket {
+export interface Bucket {
   project: string;
   date: string;
   class: ClassName;

@@ -1,20 +1,13 @@
 import { classesOfDay } from './classes.ts';
-import { writeRows } from './compact.ts';
 import type { EraseParts } from './erase.ts';
 import { idsIn } from './erasure-scan.ts';
 import { stateOf, type Journal } from './journal.ts';
 import { getIfThere, getJsonIfThere, rootKeys } from './lake-reader.ts';
-import {
-  paths,
-  type EventRow,
-  type LakeFile,
-  type ReplayRow,
-  type RootManifest,
-  type Table,
-} from './layout.ts';
+import { paths, type LakeFile, type RootManifest, type Table } from './layout.ts';
 import type { ProjectState } from './manifest.ts';
+import { partFile } from './part-file.ts';
 import type { Store, StoreObject } from './store.ts';
-import { decodeFile } from './x-hyparquet.ts';
+import { decodeFile, decodeSpliceableGroups, readerOf } from './x-hyparquet.ts';
 
 export interface Holding {
   key: string;
@@ -24,6 +17,8 @@ export interface Holding {
 
 /** Sessions of the journal with rows in the file; each event of theirs is noted. */
 export async function sessionsHeld(table: Table, bytes: Uint8Array, journal: Journal): Promise<Set<string>> {
+  const groups = table === 'replay' && (await decodeSpliceableGroups(bytes.length, readerOf(bytes)));
+  if (groups) return new Set(groups.map(({ session }) => session).filter(journal.has));
   const held = new Set<string>();
   for (const row of await decodeFile<'events' | 'replay'>(table, bytes, ['session_id', 'rid', 'seq'])) {
     if (!journal.has(row.session_id)) continue;
@@ -65,14 +60,14 @@ export async function writeWithout(
   const live = state.days.get(date)?.files ?? [];
   const sessionsIn = new Map(holding.map(({ key, sessions }) => [key, sessions]));
   const files: LakeFile[] = [];
-  for (const { key, class: cls, table, sealed } of live) {
+  for (const old of live) {
+    const { key, class: cls } = old;
     const sessions = sessionsIn.get(key);
     if (!sessions) continue;
     const before = await parts.store.get(key);
-    const all: (EventRow | ReplayRow)[] = await decodeFile(table, before);
-    const rows = all.filter((row) => !journal.has(row.session_id));
-    const bucket = { project: state.project, date, class: cls, table, rows };
-    const file = rows.length ? await writeRows(parts, bucket, sealed) : undefined;
+    const whole = { ...old, bytes: before.length };
+    const others = (await partFile(whole, readerOf(before), journal.has)).get(false);
+    const file = await others?.put(parts, { project: state.project, date, class: cls });
     if (file) files.push(file);
     const after = file && { key: file.key, bytes: file.bytes, sha256: file.sha256! };
     for (const session of sessions) {

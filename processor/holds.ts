@@ -1,4 +1,4 @@
-import { writeRows, type CompactParts } from './compact.ts';
+import type { CompactParts } from './compact.ts';
 import { dayIsClosed } from './compaction.ts';
 import { encodeJson, getJsonIfThere } from './lake-reader.ts';
 import {
@@ -9,14 +9,13 @@ import {
   paths,
   sessionDate,
   type ClassName,
-  type EventRow,
   type Hold,
   type HoldAct,
   type LakeFile,
-  type ReplayRow,
 } from './layout.ts';
 import { publish } from './manifest.ts';
-import { assetNames, copyAssets, dropAssets } from './moved-assets.ts';
+import { copyAssets, dropAssets } from './moved-assets.ts';
+import { partFile, type Part } from './part-file.ts';
 import type { Store, StoreObject } from './store.ts';
 import { decodeFile } from './x-hyparquet.ts';
 
@@ -35,7 +34,6 @@ export interface Moved {
   rows: number;
   files: number;
 }
-type Row = EventRow | ReplayRow;
 
 export const readHold = (store: Store, project: string, session: string): Promise<Hold | undefined> =>
   getJsonIfThere<Hold>(store, paths.hold(project, session));
@@ -113,27 +111,23 @@ export async function moveRows(
   const left = new Map<ClassName, Set<string>>();
   for (const file of state.days.get(date)?.files ?? []) {
     const own = classDays(file.class);
-    const rows: Row[] = mayHold(file) ? await decodeFile(file.table, await store.get(file.key)) : [];
-    const byDays = new Map<number, Row[]>();
-    for (const row of rows) {
-      const days = daysOf(row.session_id) ?? own;
-      const held = byDays.get(days);
-      if (held) held.push(row);
-      else byDays.set(days, [row]);
-    }
+    const read = (start: number, end: number) => store.get(file.key, { start, end });
+    const byDays = mayHold(file)
+      ? await partFile(file, read, (session) => daysOf(session) ?? own)
+      : new Map<number, Part>();
     if (!byDays.size || (byDays.size === 1 && byDays.has(own))) {
       kept.push(file);
       continue;
     }
-    for (const [days, group] of byDays) {
-      const bucket = { project, date, class: className(days), table: file.table, rows: group };
+    for (const [days, part] of byDays) {
+      const to = className(days);
       if (days !== own) {
-        if (file.table === 'events') moved += group.length;
-        const names = assetNames(group, file);
-        await copyAssets(store, { project, date, names, from: file.class, to: className(days) });
+        if (file.table === 'events') moved += part.rows;
+        const names = part.assets;
+        await copyAssets(store, { project, date, names, from: file.class, to });
         left.set(file.class, new Set([...(left.get(file.class) ?? []), ...names]));
       }
-      written.push(await writeRows(parts, bucket, file.sealed));
+      written.push(await part.put(parts, { project, date, class: to }));
     }
     old.push(file.key);
   }

@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import { describeFile } from './lake-file.ts';
 import { sessionDate, type EventRow, type LakeFile, type ReplayRow, type Table } from './layout.ts';
 import { compareRows } from './row-groups.ts';
-import { decodeFile, decodeFooter } from './x-hyparquet.ts';
+import { assetsIn } from './split-assets.ts';
+import { decodeFile, decodeFooter, decodeSpliceableGroups, readerOf } from './x-hyparquet.ts';
 
 export type Row = EventRow | ReplayRow;
 export type FileCode =
@@ -41,6 +42,9 @@ export async function inspectFile(table: Table, bytes: Uint8Array): Promise<Insp
     const crossing = table === 'replay' ? firstCrossing(rows, groupRows) : -1;
     if (crossing >= 0)
       problems.push({ code: 'wrong_groups', why: `row group ${crossing} holds more than one page load` });
+    const mistold = table === 'replay' ? await firstMistold(bytes, rows as ReplayRow[]) : -1;
+    if (mistold >= 0)
+      problems.push({ code: 'wrong_seal', why: `row group ${mistold} refers to other assets than it tells` });
     return { rows, problems };
   } catch (error) {
     // Whatever the reader stumbles over in broken bytes.
@@ -53,6 +57,16 @@ function firstCrossing(rows: readonly Row[], groupRows: readonly number[]): numb
   return groupRows.findIndex((count) => {
     const group = rows.slice(start, (start += count));
     return group.some(({ session_id, rid }) => session_id !== group[0]!.session_id || rid !== group[0]!.rid);
+  });
+}
+
+/** By what a row group tells of its assets they are kept or removed, without a look at its payloads. */
+async function firstMistold(bytes: Uint8Array, rows: readonly ReplayRow[]): Promise<number> {
+  const groups = (await decodeSpliceableGroups(bytes.length, readerOf(bytes))) ?? [];
+  let start = 0;
+  return groups.findIndex((group) => {
+    const own = rows.slice(start, (start += group.rows)).flatMap(({ payload }) => assetsIn(payload));
+    return [...new Set(own)].sort().join() !== [...group.assets].sort().join();
   });
 }
 

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import {
   ASSETS_KEY,
   EVENTS_GROUP_ROWS_MAX,
+  GROUP_ASSETS_KEY,
   SNAPSHOT_GROUPS_KEY,
   type ClassName,
   type EventRow,
@@ -10,8 +11,9 @@ import {
   type Table,
 } from './layout.ts';
 import { compareRows, planReplayGroups } from './row-groups.ts';
+import type { SpliceableGroup } from './splice.ts';
 import { assetsIn } from './split-assets.ts';
-import { createFileWriter, decodeAssetNames, encodeFile } from './x-hyparquet.ts';
+import { createFileWriter, decodeAssetNames, encodeFile, readerOf, type Read } from './x-hyparquet.ts';
 
 /** A file's bytes, and its line in a commit or day manifest. */
 export interface EncodedFile {
@@ -52,34 +54,79 @@ const SEALED_ZSTD_LEVEL = 12;
 export interface ReplayWriter {
   /** Rows in the order of the file, after those before; they begin a row group. */
   write(rows: readonly ReplayRow[]): Promise<void>;
+  /** A row group of another sealed file, as its bytes are, after the rows before. */
+  splice(group: SpliceableGroup, bytes: Uint8Array): void;
   /** There must have been a row. */
   finish(): EncodedFile;
 }
-export function createReplayWriter(key: string, cls: ClassName, isSealed: boolean): ReplayWriter {
-  const writer = createFileWriter('replay', isSealed ? SEALED_ZSTD_LEVEL : undefined);
+/** @param bytesHint so many are made room for at once */
+export function createReplayWriter(
+  key: string,
+  cls: ClassName,
+  isSealed: boolean,
+  bytesHint?: number,
+): ReplayWriter {
+  const writer = createFileWriter('replay', isSealed ? SEALED_ZSTD_LEVEL : undefined, bytesHint);
   const bounds = createBounds();
   const snapshotGroups: number[] = [];
-  const assets = new Set<string>();
-  let groups = 0;
+  /** Each with its place. */
+  const assets = new Map<string, number>();
+  const groupAssets: number[][] = [];
+  const place = (name: string): number => {
+    const at = assets.get(name) ?? assets.size;
+    assets.set(name, at);
+    return at;
+  };
   return {
     async write(rows) {
       const { sizes, snapshots } = planReplayGroups(rows);
-      for (const at of snapshots) snapshotGroups.push(groups + at);
-      groups += sizes.length;
+      for (const at of snapshots) snapshotGroups.push(groupAssets.length + at);
+      let end = 0;
+      for (const size of sizes) {
+        const group = isSealed ? rows.slice(end, (end += size)) : [];
+        groupAssets.push([...new Set(group.flatMap(({ payload }) => assetsIn(payload).map(place)))]);
+      }
       bounds.add(rows);
-      if (isSealed) for (const { payload } of rows) for (const name of assetsIn(payload)) assets.add(name);
       await writer.write(rows, sizes);
+    },
+    splice(group, bytes) {
+      if (group.snapshot) snapshotGroups.push(groupAssets.length);
+      groupAssets.push(group.assets.map(place));
+      bounds.addGroup(group);
+      writer.splice(group, bytes);
     },
     finish() {
       const bytes = writer.finish({
         [SNAPSHOT_GROUPS_KEY]: JSON.stringify(snapshotGroups),
-        ...(isSealed && { [ASSETS_KEY]: JSON.stringify([...assets]) }),
+        ...(isSealed && {
+          [ASSETS_KEY]: JSON.stringify([...assets.keys()]),
+          [GROUP_ASSETS_KEY]: JSON.stringify(groupAssets),
+        }),
       });
       const file = bounds.describe(key, 'replay', cls, bytes);
       return { bytes, file: isSealed ? { ...file, sealed: true } : file };
     },
   };
 }
+
+/**
+ * Of row groups of one sealed file, in its order; at least one. Only that span of the file which holds them is read.
+ * @throws what `read` throws
+ */
+export async function spliceFile(
+  key: string,
+  cls: ClassName,
+  groups: readonly SpliceableGroup[],
+  read: Read,
+): Promise<EncodedFile> {
+  const from = groups[0]!.start;
+  const bytes = await read(from, groups.at(-1)!.end);
+  const writer = createReplayWriter(key, cls, true, bytes.length + groups.length * FOOTER_BYTES_A_GROUP);
+  for (const group of groups) writer.splice(group, bytes.subarray(group.start - from, group.end - from));
+  return writer.finish();
+}
+/** Rather too much. */
+const FOOTER_BYTES_A_GROUP = 1024;
 
 /** Bytes of an `events` file. Sorts the rows in place. */
 export function eventsFileOf(rows: EventRow[]): Promise<Uint8Array> {
@@ -89,17 +136,23 @@ export function eventsFileOf(rows: EventRow[]): Promise<Uint8Array> {
 /** What is told of a file's rows. */
 function createBounds() {
   let rows = 0;
-  let [min, max] = [0n, 0n];
+  let [minMs, maxMs] = [Infinity, -Infinity];
   let [firstSession, lastSession] = ['', ''];
+  const addGroup = (more: Pick<SpliceableGroup, 'session' | 'rows' | 'minMs' | 'maxMs'>): void => {
+    if (!rows) firstSession = more.session;
+    lastSession = more.session;
+    rows += more.rows;
+    minMs = Math.min(minMs, more.minMs);
+    maxMs = Math.max(maxMs, more.maxMs);
+  };
   return {
     add(more: readonly { session_id: string; ts: bigint }[]): void {
-      for (const { session_id, ts } of more) {
-        if (!rows++) [min, max, firstSession] = [ts, ts, session_id];
-        if (ts < min) min = ts;
-        if (ts > max) max = ts;
-        lastSession = session_id;
+      for (const { session_id: session, ts } of more) {
+        const ms = Number(ts) / 1000;
+        addGroup({ session, rows: 1, minMs: Math.floor(ms), maxMs: Math.ceil(ms) });
       }
     },
+    addGroup,
     describe: (key: string, table: Table, cls: ClassName, bytes: Uint8Array): LakeFile => ({
       key,
       table,
@@ -108,8 +161,8 @@ function createBounds() {
       rows,
       firstSession,
       lastSession,
-      minMs: Math.floor(Number(min) / 1000),
-      maxMs: Math.ceil(Number(max) / 1000),
+      minMs,
+      maxMs,
       sha256: createHash('sha256').update(bytes).digest('hex'),
     }),
   };
@@ -131,6 +184,5 @@ export async function describeFile(
 
 /** By its footer, where no manifest says so. */
 export async function isSealedFile(bytes: Uint8Array): Promise<boolean> {
-  const read = (start: number, end: number) => Promise.resolve(bytes.subarray(start, end));
-  return (await decodeAssetNames(bytes.length, read)) !== undefined;
+  return (await decodeAssetNames(bytes.length, readerOf(bytes))) !== undefined;
 }

@@ -266,6 +266,8 @@ export const FILE_BYTES_MAX = 128 * 1024 * 1024;
 export const SNAPSHOT_GROUPS_KEY = 'mutoscope.snapshot_groups';
 /** Key in the footer metadata of a sealed `replay` file: names of the assets to which its payloads refer, as JSON. */
 export const ASSETS_KEY = 'mutoscope.assets';
+/** Key beside it: of each row group the places in that list of the assets that its own payloads refer to, as JSON. */
+export const GROUP_ASSETS_KEY = 'mutoscope.group_assets';
 export const LAYOUT_VERSION_KEY = 'mutoscope.layout';
 
 export interface LakeFile {

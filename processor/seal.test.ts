@@ -9,46 +9,20 @@ import { compareRows } from './row-groups.ts';
 import { createRandom, sessionAt } from './samples.ts';
 import { createAssetReader, mergedRows, playedRows, putSealed, sealRows, wholeRows } from './seal.ts';
 import { openStore, type Store } from './store.ts';
-import { createFoldEvents } from './test-fold-events.ts';
+import { replayRows, START_MS } from './test-replay-rows.ts';
 import { decodeFile, decodeReplayGroups } from './x-hyparquet.ts';
 
-const START_MS = 1_800_000_000_000;
 const SEED = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
 const random = createRandom(SEED);
 const int = (below: number): number => Math.floor(random() * below);
 console.log(`sealing: SEED=${SEED}`);
 
-const CSS = Array.from({ length: 200 }, (_, i) => `.c${i} > "é~asset:" { left: ${i}px }`).join('\n');
-const PICTURE = Buffer.from(Array.from({ length: 3000 }, (_, i) => (i * 7) & 255)).toString('base64');
-
-/** A page load whose page shows what is worth an asset, and whose events are half a second apart. */
-function rowsOf(session: string, rid: string, count: number, seed: number): ReplayRow[] {
-  const events = createFoldEvents(seed, count);
-  return events.map(({ type, timestamp, data }, i) => {
-    if (type === 2) {
-      const { node } = data as { node: { childNodes: { childNodes?: object[] }[] } };
-      node.childNodes
-        .at(-1)!
-        .childNodes?.push(
-          ...[{ type: 2, id: 900_001, tagName: 'style', attributes: { _cssText: CSS }, childNodes: [] }],
-          ...[{ type: 2, id: 900_002, tagName: 'img', childNodes: [], attributes: { src: uri() } }],
-        );
-    }
-    return {
-      ...{ project: 'shop', session_id: session, rid, seq: i + 1, kind: 'event', type },
-      ts: BigInt(START_MS + (timestamp - events[0]!.timestamp) * 25) * 1000n,
-      payload: JSON.stringify(data),
-    };
-  });
-}
-const uri = (): string => `data:image/png;base64,${PICTURE}`;
-
 /** Three page loads of two sessions. */
 const sample = (): ReplayRow[] =>
   [
-    ...rowsOf(sessionAt(START_MS, 1), 'a', 500, int(2 ** 31)),
-    ...rowsOf(sessionAt(START_MS, 1), 'b', 300, int(2 ** 31)),
-    ...rowsOf(sessionAt(START_MS, 2), 'a', 400, int(2 ** 31)),
+    ...replayRows(sessionAt(START_MS, 1), 'a', 500, int(2 ** 31)),
+    ...replayRows(sessionAt(START_MS, 1), 'b', 300, int(2 ** 31)),
+    ...replayRows(sessionAt(START_MS, 2), 'a', 400, int(2 ** 31)),
   ].sort(compareRows);
 const eventsIn = (rows: readonly ReplayRow[]): ReplayRow[] => rows.filter(({ kind }) => kind === 'event');
 
@@ -170,7 +144,7 @@ describe('sealed files', () => {
   });
 
   test('go on from what other files have of a page load', async () => {
-    const rows = rowsOf(sessionAt(START_MS, 1), 'a', 600, int(2 ** 31));
+    const rows = replayRows(sessionAt(START_MS, 1), 'a', 600, int(2 ** 31));
     const whole = await written(await seal(rows));
     const later = await seal(rows.slice(250, 400));
     const last = await seal(rows.slice(400));

@@ -12,9 +12,16 @@ import {
   type ReplayRow,
 } from './layout.ts';
 import { compareRows, sameKey } from './row-groups.ts';
+import type { SpliceableGroup } from './splice.ts';
 import { assetsIn, joinAssets, splitAssets } from './split-assets.ts';
 import type { Store } from './store.ts';
-import { decodeReplayGroup, decodeReplayGroups, type ReplayGroup } from './x-hyparquet.ts';
+import {
+  decodeReplayGroup,
+  decodeReplayGroups,
+  decodeSpliceableGroups,
+  readerOf,
+  type ReplayGroup,
+} from './x-hyparquet.ts';
 
 /**
  * Sealing: rows of `replay` on their way into a file that is kept get a checkpoint every minute, and what their
@@ -24,6 +31,10 @@ import { decodeReplayGroup, decodeReplayGroups, type ReplayGroup } from './x-hyp
  *                 b:     r1,41–95   r2,1–30    comes, overlapping ones together, so that one session's size does not matter
  *   rows          r1,1 … r1,95 r2,1 …          each key once; what was sealed before is joined again first
  *   file out      r1,1–60 │ C r1,61–95 │ r2,1–30
+ *
+ * A page load that lies in one sealed file alone is there as it would come out once more, so that its row groups are spliced
+ * (see `splice.ts`). Small ones too: encoded anew they would be as many and as large, for none ever holds more than one
+ * page load, and take six times as long (measured: 6 rows each; of real sessions 30 times).
  */
 
 /** A row in the order of its file. */
@@ -33,6 +44,12 @@ interface Whole {
   isSplit?: boolean;
   /** It stands in another file, and only tells what the page was before. */
   isBefore?: boolean;
+}
+
+/** A row group that is sealed already. */
+interface Spliced {
+  group: SpliceableGroup;
+  bytes: Uint8Array;
 }
 
 /** Seals rows one after the other, in the order of a file. */
@@ -74,11 +91,11 @@ export function sealRows(rows: readonly ReplayRow[]): { rows: ReplayRow[]; asset
   return { rows: rows.flatMap((row) => sealer.add({ row })), assets: sealer.takeAssets() };
 }
 
-/** Writes rows that come in the order of the file, sealed, and the assets before the file. @throws StoreError */
+/** Writes what comes in the order of the file, its rows sealed, and the assets before the file. @throws StoreError */
 export async function putSealed(
   store: Store,
   to: { key: string; class: ClassName; project: string; date: string },
-  rows: AsyncIterable<Whole> | Iterable<Whole>,
+  content: AsyncIterable<Whole | Spliced> | Iterable<Whole>,
 ): Promise<EncodedFile | undefined> {
   const writer = createReplayWriter(to.key, to.class, true);
   const sealer = createSealer();
@@ -97,12 +114,19 @@ export async function putSealed(
     held = [];
     heldBytes = 0;
   };
-  for await (const whole of rows)
-    for (const row of sealer.add(whole)) {
+  for await (const one of content) {
+    if ('group' in one) {
+      await write();
+      writer.splice(one.group, one.bytes);
+      any = true;
+      continue;
+    }
+    for (const row of sealer.add(one)) {
       if (heldBytes >= REPLAY_GROUP_BYTES_MAX) await write();
       held.push(row);
       heldBytes += row.payload.length;
     }
+  }
   await write();
   if (!any) return undefined;
   const encoded = writer.finish();
@@ -115,14 +139,16 @@ export const wholeRows = (rows: readonly ReplayRow[]): Whole[] =>
 
 interface Part {
   file: LakeFile;
-  group: ReplayGroup;
+  group: ReplayGroup | SpliceableGroup;
   read(): Promise<Uint8Array>;
 }
+const isSpliceable = (part: Part): part is Part & { group: SpliceableGroup } => 'footer' in part.group;
 
 /**
  * The rows of the files of one project, day and class, each once, in the order of a file; but not those of sessions
- * that `skips`. A row group is in memory only while its rows are asked for. `others` are the files of the same kind that are not
- * merged: what they have of a page load from its last snapshot or checkpoint on comes before its rows here.
+ * that `skips`; as row groups where these can be spliced. One that is decoded is in memory only while its rows are asked for.
+ * `others` are the files of the same kind that are not merged: what they have of a page load from its last snapshot or
+ * checkpoint on comes before its rows here.
  * @throws StoreError
  */
 export async function* mergedRows(
@@ -130,7 +156,7 @@ export async function* mergedRows(
   files: readonly LakeFile[],
   others: readonly LakeFile[],
   skips: (session: string) => boolean,
-): AsyncGenerator<Whole> {
+): AsyncGenerator<Whole | Spliced> {
   const assets = createAssetReader(store);
   const before = createEarlierParts(store, others);
   const decode = async ({ file, group, read }: Part): Promise<Whole[]> => {
@@ -140,28 +166,42 @@ export async function* mergedRows(
   const parts: Part[] = [];
   for (const file of files) {
     const bytes = await store.get(file.key);
-    const read = (start: number, end: number) => Promise.resolve(bytes.subarray(start, end));
-    for (const group of await decodeReplayGroups(bytes.length, read))
+    const read = readerOf(bytes);
+    const spliceable = file.sealed && (await decodeSpliceableGroups(bytes.length, read));
+    for (const group of spliceable ?? (await decodeReplayGroups(bytes.length, read)))
       if (!skips(group.session)) parts.push({ file, group, read: () => read(group.start, group.end) });
   }
   parts.sort(byFirstRow);
-  let last: ReplayGroup | undefined;
-  for (let at = 0; at < parts.length;) {
-    const { group } = parts[at]!;
-    if (!last || !isSameLoad(last, group))
-      for (const part of group.snapshot ? [] : await before(group))
-        for (const { row } of await decode(part)) yield { row, isBefore: true };
-    last = group;
-    const rows: Whole[] = [];
-    for (let { lastSeq } = group; at < parts.length; at++) {
-      const next = parts[at]!;
-      if (rows.length && !(isSameLoad(group, next.group) && next.group.firstSeq <= lastSeq)) break;
-      lastSeq = Math.max(lastSeq, next.group.lastSeq);
-      rows.push(...(await decode(next)));
+  for (const load of loadsOf(parts)) {
+    const { file, group } = load[0]!;
+    const earlier = group.snapshot || group.firstSeq === 1 ? [] : await before(group);
+    if (!earlier.length && load.every((part) => part.file === file) && load.every(isSpliceable)) {
+      for (const part of load) yield { group: part.group, bytes: await part.read() };
+      continue;
     }
-    rows.sort((a, b) => compareRows(a.row, b.row));
-    for (const [i, one] of rows.entries()) if (!i || !sameKey(one.row, rows[i - 1]!.row)) yield one;
+    for (const part of earlier) for (const { row } of await decode(part)) yield { row, isBefore: true };
+    for (let at = 0; at < load.length;) {
+      const rows: Whole[] = [];
+      for (let { lastSeq } = load[at]!.group; at < load.length; at++) {
+        const next = load[at]!;
+        if (rows.length && next.group.firstSeq > lastSeq) break;
+        lastSeq = Math.max(lastSeq, next.group.lastSeq);
+        rows.push(...(await decode(next)));
+      }
+      rows.sort((a, b) => compareRows(a.row, b.row));
+      for (const [i, one] of rows.entries()) if (!i || !sameKey(one.row, rows[i - 1]!.row)) yield one;
+    }
   }
+}
+/** In runs of one page load each. */
+function loadsOf(parts: readonly Part[]): Part[][] {
+  const loads: Part[][] = [];
+  for (const part of parts) {
+    const load = loads.at(-1);
+    if (load && isSameLoad(load[0]!.group, part.group)) load.push(part);
+    else loads.push([part]);
+  }
+  return loads;
 }
 const isSameLoad = (a: ReplayGroup, b: ReplayGroup): boolean =>
   a.session === b.session && a.firstRid === b.firstRid;

@@ -12,6 +12,7 @@ import { ByteWriter, ParquetWriter } from 'hyparquet-writer';
 import {
   ASSETS_KEY,
   COLUMNS,
+  GROUP_ASSETS_KEY,
   LAYOUT_VERSION,
   LAYOUT_VERSION_KEY,
   SNAPSHOT_GROUPS_KEY,
@@ -21,6 +22,9 @@ import {
   type ReplayRow,
   type Table,
 } from './layout.ts';
+import { isOneLoad, isOurs, shifted, type SpliceableGroup } from './splice.ts';
+
+export type { FileMetaData, RowGroup, SchemaElement };
 
 /**
  * Parquet as every engine reads it: zstd, PLAIN and dictionary encodings only (Spark's Iceberg reader knows neither RLE
@@ -29,6 +33,7 @@ import {
 export type RowOf<T extends Table> = T extends 'events' ? EventRow : ReplayRow;
 
 const ZSTD_LEVEL = 9;
+const CREATED_BY = 'mutoscope';
 const compressorsOf = (level: number) => ({
   ZSTD: (input: Uint8Array): Uint8Array =>
     zstdCompressSync(input, { params: { [constants.ZSTD_c_compressionLevel]: level } }),
@@ -73,13 +78,20 @@ const WITHOUT_BOUNDS = new Set(['payload', 'props', 'value', 'text', 'selector',
 export interface FileWriter<T extends Table> {
   /** As row groups of the given sizes, whose sum is the number of rows. Gives way to other work after each, for compression is synchronous. */
   write(rows: readonly RowOf<T>[], rowGroupSizes: readonly number[]): Promise<void>;
+  /** A row group of another file, whose bytes `[group.start, group.end)` are given, as it is. */
+  splice(group: SpliceableGroup, bytes: Uint8Array): void;
   /** The whole file. `metadata` is added to its footer. */
   finish(metadata?: Record<string, string>): Uint8Array;
 }
-export function createFileWriter<T extends Table>(table: T, zstdLevel = ZSTD_LEVEL): FileWriter<T> {
+/** @param bytesHint so many are made room for at once */
+export function createFileWriter<T extends Table>(
+  table: T,
+  zstdLevel = ZSTD_LEVEL,
+  bytesHint = 1024,
+): FileWriter<T> {
   const columns = COLUMNS[table];
   const kvMetadata: { key: string; value: string }[] = [];
-  const bytes = new ByteWriter();
+  const bytes = new ByteWriter(bytesHint);
   const writer = new ParquetWriter({
     writer: Object.assign(bytes, { flush: () => new Promise<void>((resolve) => setImmediate(resolve)) }),
     schema: schemaOf(columns),
@@ -87,7 +99,7 @@ export function createFileWriter<T extends Table>(table: T, zstdLevel = ZSTD_LEV
     compressors: compressorsOf(zstdLevel),
     statisticsTruncateLength: 64,
     kvMetadata,
-    createdBy: 'mutoscope',
+    createdBy: CREATED_BY,
   });
   return {
     async write(rows, rowGroupSizes) {
@@ -101,6 +113,11 @@ export function createFileWriter<T extends Table>(table: T, zstdLevel = ZSTD_LEV
         rowGroupSize: rowGroupSizes.length ? [...rowGroupSizes] : 1,
         pageSize: 2 ** 30,
       });
+    },
+    splice({ start, footer }, chunks) {
+      writer.row_groups.push(shifted(footer, BigInt(bytes.offset - start)));
+      writer.num_rows += footer.num_rows;
+      bytes.appendBytes(chunks);
     },
     finish(metadata = {}) {
       const all = { [LAYOUT_VERSION_KEY]: String(LAYOUT_VERSION), ...metadata };
@@ -221,7 +238,12 @@ export interface ReplayGroup {
   chunks: readonly (readonly [start: number, dataStart: number, end: number])[];
 }
 
-type Read = (start: number, end: number) => Promise<Uint8Array>;
+/** Bytes of a file by half open range. */
+export type Read = (start: number, end: number) => Promise<Uint8Array>;
+export const readerOf =
+  (bytes: Uint8Array): Read =>
+  (start, end) =>
+    Promise.resolve(bytes.subarray(start, end));
 
 /** Row groups by the footer, which `read` is asked for by byte range. @throws what `read` throws */
 export async function decodeReplayGroups(length: number, read: Read): Promise<ReplayGroup[]> {
@@ -232,6 +254,32 @@ export async function decodeReplayGroups(length: number, read: Read): Promise<Re
 /** Names of the assets to which a sealed file's payloads refer; undefined of one that is not sealed. @throws what `read` throws */
 export const decodeAssetNames = async (length: number, read: Read): Promise<string[] | undefined> =>
   listIn<string>(await readFooter(length, read), ASSETS_KEY);
+
+/**
+ * Row groups of a sealed file that can be spliced: it is by `createFileWriter`, of this layout and with these columns. Undefined of
+ * any other. @throws what `read` throws
+ */
+export async function decodeSpliceableGroups(
+  length: number,
+  read: Read,
+): Promise<SpliceableGroup[] | undefined> {
+  const metadata = await readFooter(length, read);
+  const { key_value_metadata, row_groups } = metadata;
+  const version = key_value_metadata?.find(({ key }) => key === LAYOUT_VERSION_KEY)?.value;
+  const names = listIn<string>(metadata, ASSETS_KEY);
+  // What was sealed before there was this list does not have it.
+  const places = listIn<number[]>(metadata, GROUP_ASSETS_KEY);
+  if (!isOurs(metadata, CREATED_BY, schemaOf(COLUMNS.replay)) || version !== String(LAYOUT_VERSION))
+    return undefined;
+  if (!names || places?.length !== row_groups.length) return undefined;
+  const snapshots = new Set(listIn<number>(metadata, SNAPSHOT_GROUPS_KEY) ?? []);
+  const groups = row_groups.map((footer, index) => ({
+    ...replayGroup(footer, index, snapshots.has(index)),
+    assets: places[index]!.map((at) => names[at]!),
+    footer,
+  }));
+  return groups.every(isOneLoad) ? groups : undefined;
+}
 
 function readFooter(length: number, read: Read): Promise<FileMetaData> {
   const file: AsyncBuffer = {

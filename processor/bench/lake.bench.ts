@@ -1,8 +1,9 @@
 /**
  * What the lake costs, on the corpus of real sessions that `make corpus` records: bytes beside the limit (zstd -19 of a
  * whole session), rates a core beside gunzip, JSON.parse and zstd -9 alone, requests, memory of a processor that works
- * off a backlog, point reads. SESSIONS bounds the sessions taken; a part that would begin after BENCH_SECONDS is left out
- * and named. Rates are of processor time, threads too, so that a busy machine disturbs them less.
+ * off a backlog, point reads, splicing beside encoding anew and a plain copy. SESSIONS bounds the sessions taken; a part
+ * that would begin after BENCH_SECONDS is left out and named. Rates are of processor time, threads too, so that a busy
+ * machine disturbs them less.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -20,20 +21,23 @@ import { encodeRecord, openStream, shardOf, subjectOf } from '#stream';
 import { openDirectoryStore } from '../directory-store.ts';
 import { createErasures } from '../erasures.ts';
 import { flush } from '../flush.ts';
-import { encodeReplayFile } from '../lake-file.ts';
-import { paths, sessionDate, type Commit, type LakeFile, type ReplayRow } from '../layout.ts';
+import { createReplayWriter, encodeReplayFile } from '../lake-file.ts';
+import { paths, sessionDate, utcDate, type Commit, type LakeFile, type ReplayRow } from '../layout.ts';
 import { openLakeReader, readReplayGroups } from '../lake-reader.ts';
 import { createMaintenance } from '../maintenance.ts';
+import { partFile } from '../part-file.ts';
+import { sessionAt } from '../samples.ts';
 import { createAssetReader, putSealed, wholeRows } from '../seal.ts';
 import { createSeen } from '../seen.ts';
 import type { Store } from '../store.ts';
-import { decodeFile } from '../x-hyparquet.ts';
+import { decodeFile, decodeReplayGroup, decodeReplayGroups } from '../x-hyparquet.ts';
 import { countRequests, type Counted } from './counting-store.ts';
 import { batchesOf, inflate, readCorpus, type CorpusSession } from './read-corpus.ts';
 
 const SECONDS = Number(process.env.BENCH_SECONDS ?? 480);
 const SESSIONS = Number(process.env.SESSIONS ?? 200);
 const BACKLOG_BYTES = Number(process.env.BACKLOG_MB ?? 300) * 1e6;
+const SPLICE_BYTES = Number(process.env.SPLICE_MB ?? 100) * 1e6;
 const PROJECT = 'bench';
 const API_KEY = 'ak_bench_key_of_the_lake';
 const DAY_MS = 86_400_000;
@@ -352,6 +356,63 @@ await part('point reads over the API, in a directory', async () => {
   );
   figure('segment_read_p50_ms', percentile(times.warm!, 0.5), 'ms');
   figure('segment_read_cold_p50_ms', percentile(times.cold!, 0.5), 'ms');
+});
+
+await part('splicing: one session is erased from a large sealed file', async () => {
+  const { files } = await openLakeReader(store, Date.now).view(PROJECT);
+  const bySession = new Map<string, ReplayRow[]>();
+  for (const file of files)
+    if (file.table === 'replay')
+      for (const row of await decodeFile('replay', await store.get(file.key))) {
+        const held = bySession.get(row.session_id);
+        if (held) held.push(row);
+        else bySession.set(row.session_id, [row]);
+      }
+  const scratch = await openDirectoryStore(join(dir, 'spliced'));
+  const place = { class: 'r30', project: PROJECT, date: utcDate(beginMs) } as const;
+  const newKey = (): string => paths.file(place.class, 'replay', place.project, place.date, nonce());
+  // The corpus over and over, each time as other sessions.
+  const writer = createReplayWriter(newKey(), place.class, true);
+  const rounds = Math.ceil(SPLICE_BYTES / bytesOf(files, 'replay'));
+  for (let n = 0; n < rounds * bySession.size;)
+    for (const rows of bySession.values()) {
+      const session_id = sessionAt(beginMs, n++);
+      await writer.write(rows.map((row) => ({ ...row, session_id })));
+    }
+  const { file, bytes } = writer.finish();
+  await scratch.put(file.key, bytes);
+  const victim = sessionAt(beginMs, 7);
+  const get = (start?: number, end = bytes.length) =>
+    scratch.get(file.key, start === undefined ? undefined : { start, end });
+  const timed = async (what: string, act: () => Promise<unknown>): Promise<number> => {
+    const startMs = performance.now();
+    const seconds = await cpuSeconds(act);
+    const rate = (bytes.length / 1e6 / seconds).toFixed(1).padStart(7);
+    const allS = ((performance.now() - startMs) / 1000).toFixed(2);
+    console.log(
+      `  ${rate} MB/s  ${seconds.toFixed(2).padStart(6)} s of processor time, ${allS} s in all: ${what}`,
+    );
+    return seconds;
+  };
+  const others = async () => (await partFile(file, get, (session) => session !== victim)).get(true)!;
+  await (await others()).put({ store: scratch, nonce }, place);
+  const splicedS = await timed('spliced', async () => (await others()).put({ store: scratch, nonce }, place));
+  const copyS = await timed('copied whole, as a limit', async () => scratch.put(newKey(), await get()));
+  const rewrittenS = await timed('decoded and encoded anew', async () => {
+    const anew = createReplayWriter(newKey(), place.class, true);
+    for (const group of await decodeReplayGroups(bytes.length, get))
+      if (group.session !== victim)
+        await anew.write(await decodeReplayGroup(group, await get(group.start, group.end)));
+    const encoded = anew.finish();
+    await scratch.put(encoded.file.key, encoded.bytes);
+  });
+  await scratch.close();
+  console.log(`  of ${(bytes.length / 1e6).toFixed(0)} MB, ${file.rows} rows; each from and to a directory`);
+  figure('splice_mb_per_s', bytes.length / 1e6 / splicedS, 'MB/s');
+  figure('splice_vs_copy_ratio', copyS / splicedS, 'of a plain copy');
+  figure('splice_vs_rewrite_ratio', rewrittenS / splicedS, 'times as fast');
+  figure('erase_spliced_s', splicedS, 's of processor time');
+  figure('erase_rewritten_s', rewrittenS, 's of processor time');
 });
 
 console.log('\nnot measured here: freshness of SQL, reads over S3');

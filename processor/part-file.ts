@@ -1,0 +1,71 @@
+import { writeRows, type Bucket, type CompactParts } from './compact.ts';
+import { spliceFile } from './lake-file.ts';
+import { paths, type EventRow, type LakeFile, type ReplayRow } from './layout.ts';
+import { assetNames } from './moved-assets.ts';
+import type { SpliceableGroup } from './splice.ts';
+import { decodeFile, decodeSpliceableGroups, type Read } from './x-hyparquet.ts';
+
+/**
+ * Parts a file by session. A sealed one is spliced: its footer tells whose each row group is and to which assets it refers, so
+ * that the row groups of a part are copied as they are, behind a new footer.
+ *
+ *   file    s1 r1 │ s1 r1 │ s2 r1 │ s3 r1 │ s3 r2 │ footer       one session a row group, in one piece
+ *   parts   s1 r1 │ s1 r1 │ s3 r1 │ s3 r2 │ footer               what stays
+ *           s2 r1 │ footer                                       what goes elsewhere, or nowhere
+ *
+ * Any other is decoded: row groups of `events` hold many sessions each, which is what makes them small.
+ */
+export interface Part {
+  rows: number;
+  /** Of which it tells. */
+  assets: ReadonlySet<string>;
+  /** As a file of its own. @throws StoreError */
+  put(
+    parts: Pick<CompactParts, 'store' | 'nonce'>,
+    place: Pick<Bucket, 'project' | 'date' | 'class'>,
+  ): Promise<LakeFile>;
+}
+
+/** By what is said of the sessions; none is empty. @throws what `read` throws */
+export async function partFile<K>(
+  file: Pick<LakeFile, 'table' | 'bytes' | 'sealed'>,
+  read: Read,
+  keyOf: (session: string) => K,
+): Promise<Map<K, Part>> {
+  const groups = file.sealed && (await decodeSpliceableGroups(file.bytes, read));
+  if (groups) {
+    const byKey = groupBy(groups, ({ session }) => keyOf(session));
+    return new Map(Array.from(byKey, ([key, some]) => [key, splicedPart(some, read)]));
+  }
+  const rows: (EventRow | ReplayRow)[] = await decodeFile(file.table, await read(0, file.bytes));
+  const byKey = groupBy(rows, ({ session_id }) => keyOf(session_id));
+  return new Map(Array.from(byKey, ([key, some]) => [key, decodedPart(file, some)]));
+}
+
+function groupBy<T, K>(items: readonly T[], keyOf: (item: T) => K): Map<K, T[]> {
+  const groups = new Map<K, T[]>();
+  for (const item of items) {
+    const key = keyOf(item);
+    const group = groups.get(key);
+    if (group) group.push(item);
+    else groups.set(key, [item]);
+  }
+  return groups;
+}
+
+const decodedPart = (file: Pick<LakeFile, 'table' | 'sealed'>, rows: (EventRow | ReplayRow)[]): Part => ({
+  rows: rows.length,
+  assets: assetNames(rows, file),
+  put: (parts, place) => writeRows(parts, { ...place, table: file.table, rows }, file.sealed),
+});
+
+const splicedPart = (groups: readonly SpliceableGroup[], read: Read): Part => ({
+  rows: groups.reduce((sum, { rows }) => sum + rows, 0),
+  assets: new Set(groups.flatMap(({ assets }) => assets)),
+  async put({ store, nonce }, { project, date, class: cls }) {
+    const key = paths.file(cls, 'replay', project, date, nonce());
+    const { file, bytes } = await spliceFile(key, cls, groups, read);
+    await store.put(key, bytes);
+    return file;
+  },
+});
