@@ -1,0 +1,120 @@
+import { randomUUID } from 'node:crypto';
+import { jetstreamManager } from '@nats-io/jetstream';
+import { connect } from '@nats-io/transport-node';
+import { afterEach, beforeEach, describe, expect, inject, test, vi } from 'vitest';
+import { describeMembers } from './members.contract.ts';
+import { openMembers, type Members } from './stream.ts';
+import { removeNatsStream } from './x-nats.ts';
+
+const natsUrl = inject('natsUrl');
+/** Long enough that a slow machine does not take the living for dead. */
+const SHORT_TTL_MS = 3_000;
+
+/** The stream of the bucket in which members of that one have their keys. */
+const bucketOf = (name: string): string => `KV_${name}_members`;
+const newName = (): string => `REC_${randomUUID().slice(0, 8)}`;
+
+describe.skipIf(!natsUrl)('a process on JetStream', () => {
+  describeMembers(async () => {
+    const name = newName();
+    return {
+      open: () => openMembers(`${natsUrl}/${name}`),
+      remove: () => removeNatsStream(`${natsUrl}/${bucketOf(name)}`),
+    };
+  });
+});
+
+describe.skipIf(!natsUrl)('members of a stream on JetStream', () => {
+  let name: string;
+  let opened: Members[];
+  const open = async (ttlMs?: number): Promise<Members> => {
+    const members = await openMembers(`${natsUrl}/${name}`, { ttlMs });
+    opened.push(members);
+    return members;
+  };
+  beforeEach(() => {
+    name = newName();
+    opened = [];
+  });
+  afterEach(async () => {
+    await Promise.all(opened.map((members) => members.leave()));
+    await removeNatsStream(`${natsUrl}/${bucketOf(name)}`);
+  });
+
+  test('know each other and their notes from their first announcement on', async () => {
+    const [one, other] = [await open(), await open()];
+    await one.announce('first');
+    await other.announce('second');
+    const known = new Map([
+      [one.id, 'first'],
+      [other.id, 'second'],
+    ]);
+    expect(other.list()).toEqual(known);
+    await vi.waitFor(() => expect(one.list()).toEqual(known));
+  });
+
+  test('hear of one who leaves, at once', async () => {
+    const [one, other] = [await open(), await open()];
+    await one.announce('');
+    await other.announce('');
+    const gone = new Promise<void>((resolve) => one.onNews(() => void (one.list().size === 1 && resolve())));
+    await vi.waitFor(() => expect(one.list().size).toBe(2));
+    await other.leave();
+    await gone;
+    expect([...one.list().keys()]).toEqual([one.id]);
+  });
+
+  test('take one for dead who announces himself no more, also those who come later', async () => {
+    const [one, dead] = [await open(SHORT_TTL_MS), await open(SHORT_TTL_MS)];
+    await dead.announce('');
+    await one.announce('');
+    expect(one.list().size).toBe(2);
+    await vi.waitFor(
+      async () => {
+        await one.announce('');
+        expect([...one.list().keys()]).toEqual([one.id]);
+      },
+      { timeout: 15_000, interval: SHORT_TTL_MS / 10 },
+    );
+    const late = await open(SHORT_TTL_MS);
+    await late.announce('');
+    expect([...late.list().keys()].sort()).toEqual([one.id, late.id].sort());
+  });
+
+  test('keep what they knew while the server does not answer, and say so, and hear again when it does', async () => {
+    const [one, other] = [await open(), await open()];
+    await one.announce('');
+    await other.announce('');
+    await vi.waitFor(() => expect(one.list().size).toBe(2));
+    const before = one.list();
+    await withManager((manager) => manager.streams.delete(bucketOf(name)));
+    await expect(one.announce('')).rejects.toMatchObject({ code: 'stream_unavailable' });
+    expect(one.list()).toEqual(before);
+    // The bucket is made anew by whoever comes first.
+    await one.announce('again');
+    await vi.waitFor(async () => {
+      await other.announce('again');
+      expect(other.list()).toEqual(new Map([one, other].map(({ id }) => [id, 'again'])));
+    }, 15_000);
+    await vi.waitFor(() => expect(one.list()).toEqual(other.list()));
+  });
+});
+
+test('where no server answers an announcement fails with its address, and leaving does not', async () => {
+  const members = await openMembers('nats://127.0.0.1:1');
+  for (let i = 0; i < 2; i++)
+    await expect(members.announce('')).rejects.toMatchObject({
+      code: 'stream_unavailable',
+      message: expect.stringContaining('127.0.0.1:1') as string,
+    });
+  expect(members.list().size).toBe(0);
+  await members.leave();
+});
+
+async function withManager(
+  act: (manager: Awaited<ReturnType<typeof jetstreamManager>>) => Promise<unknown>,
+): Promise<void> {
+  const connection = await connect({ servers: natsUrl! });
+  await act(await jetstreamManager(connection));
+  await connection.close();
+}
