@@ -1,6 +1,8 @@
 import { FRAME_BYTES_MAX } from '#protocol';
 import { createLoneMember } from './lone-member.ts';
 
+export { createLoneMember };
+
 /**
  * The stream: what makes batches durable and hands them to processors, in the order in which they came.
  * Subjects are words joined by dots; a filter may hold `*` for one word and end in `>` for one or more, as in NATS.

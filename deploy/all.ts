@@ -22,7 +22,7 @@ import {
   type ServiceContext,
 } from '#service';
 import { openProjectStore, openStore, type ProjectStore, type Store } from '#store';
-import { openStream, type Stream } from '#stream';
+import { openMembers, openStream, type Stream } from '#stream';
 import { serveDemo } from './demo/demo.ts';
 
 /** One process with the role or roles that ROLE names: everything on a laptop, one role in a pod. */
@@ -66,7 +66,8 @@ async function serve(config: Config, log: Log): Promise<number> {
   services.push(parts(projects, store, stream));
   if (stream && plays('collector'))
     services.push(createCollector(context, { stream, projects, assetsDir: join(DIST, 'recorder') }));
-  if (stream && plays('processor')) services.push(createProcessor(context, { stream, store }));
+  if (stream && plays('processor'))
+    services.push(createProcessor(context, { stream, store, members: await openMembers(config.STREAM) }));
   if (plays('query')) services.push(createQuery(context, { store, projects, appDir: join(DIST, 'player') }));
   const project = projects.current().projects[0];
   if (config.DEMO === 'on' && plays('collector') && project)

@@ -1,5 +1,5 @@
 import { createLog } from '#service';
-import { StreamError } from '#stream';
+import { SHARDS, StreamError } from '#stream';
 import { createErasures } from './erasures.ts';
 import { createMaintenance } from './maintenance.ts';
 import { createShardWorker } from './shard-worker.ts';
@@ -68,7 +68,10 @@ export function startProcess(world: World, name: string, shards: readonly number
   const acts = {
     compact: () => maintenance.compact(now()),
     sweep: () => maintenance.sweep(now()),
-    trim: async () => void (await trimmer.trim(resumeSeq, now())),
+    trim: async () => {
+      await trimmer.look([...Array(SHARDS).keys()], resumeSeq);
+      await trimmer.trim(new Map(), now());
+    },
   };
   let busy = false;
   let done = false;
