@@ -11,7 +11,7 @@ export interface LeaseParts {
   note: () => string;
   /** Called with the first share and with each that differs from the one before. */
   onShare: (share: Share) => void;
-  /** Undefined when it works again. */
+  /** Undefined when the work can be done again. */
   onTrouble: (error: Error | undefined) => void;
 }
 
@@ -26,16 +26,13 @@ export interface Leases {
 
 export function createLeases(parts: LeaseParts): Leases {
   const { members, now, log } = parts;
-  let heardMs = now();
-  let wasAlone = false;
+  let announcedMs = 0;
+  let isHeard = true;
+  let isAlone = false;
   let known = '';
 
-  /** What was known last stays in force while nothing is heard; after a ttl the others take this one for dead, and so does it them. */
+  /** What was known last stays in force while nothing is heard, until this one is alone. */
   function look(): void {
-    const isAlone = now() - heardMs >= members.ttlMs;
-    if (isAlone && !wasAlone)
-      log.warn('no other processor can be heard of, so all shards are worked on; look at the stream');
-    wasAlone = isAlone;
     const ids = isAlone ? [members.id] : [...members.list().keys()].sort();
     // Before the first announcement, or after a long sleep: who else lives is not known yet.
     if (!ids.includes(members.id) || ids.join() === known) return;
@@ -46,18 +43,27 @@ export function createLeases(parts: LeaseParts): Leases {
   async function announce(): Promise<void> {
     try {
       await members.announce(parts.note());
-      heardMs = now();
+      announcedMs = now();
+      isHeard = true;
+      isAlone = false;
       parts.onTrouble(undefined);
     } catch (error) {
       if (!(error instanceof StreamError)) throw error;
-      parts.onTrouble(error);
-      log.warn({ err: error }, 'other processors cannot be heard of; look at the stream');
+      // By then the others take this one for dead, and it takes them so. Alone it can do all of the work.
+      isAlone = now() - announcedMs >= members.ttlMs;
+      parts.onTrouble(isAlone ? undefined : error);
+      if (isHeard)
+        log.warn(
+          { err: error },
+          'other processors cannot be heard of, and soon all shards are worked on; look at the stream and at what the account may do there',
+        );
+      isHeard = false;
     }
   }
 
   return {
     async run(signal) {
-      heardMs = now();
+      announcedMs = now();
       members.onNews(() => void (signal.aborted || look()));
       while (!signal.aborted) {
         await announce();
