@@ -6,6 +6,7 @@ import { SHARDS } from '#stream';
 import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
 import { keyOf, openHarness, until, type Harness } from './processor.harness.ts';
 import { append, createSender, pageLoad, sessionAt } from './samples.ts';
+import { TAIL_MESSAGES, TAIL_MS_MIN } from './trim.ts';
 
 const natsUrl = inject('natsUrl');
 /** So long that who takes over before has heard of a leave, not of a death. */
@@ -28,13 +29,13 @@ describe.skipIf(!natsUrl)('of three processors on JetStream', () => {
     await Promise.all(crew.map((member) => member.end('SIGKILL')));
     await lake.close();
   });
-  const join3 = async (ttlMs: number): Promise<[Member, Member, Member]> => {
-    const three: [Member, Member, Member] = [1, 2, 3].map(() => start(ttlMs)) as never;
+  const join3 = async (ttlMs: number, aheadMs = 0): Promise<[Member, Member, Member]> => {
+    const three: [Member, Member, Member] = [1, 2, 3].map(() => start(ttlMs, aheadMs)) as never;
     await shared(...three);
     return three;
   };
-  function start(ttlMs: number): Member {
-    const member = startMember([streamAt, join(lake.dir, 'lake'), String(ttlMs)]);
+  function start(ttlMs: number, aheadMs = 0): Member {
+    const member = startMember([streamAt, join(lake.dir, 'lake'), String(ttlMs), String(aheadMs)]);
     crew.push(member);
     return member;
   }
@@ -111,6 +112,25 @@ describe.skipIf(!natsUrl)('of three processors on JetStream', () => {
       expect(late.counts().flushes).toBeGreaterThan(0);
     },
   );
+
+  it('the one who sweeps trims the stream by what the others tell', { timeout: 90_000 }, async () => {
+    const more = 50;
+    while (sent.length < 5 * (TAIL_MESSAGES + more)) await record();
+    // So that the tail is older than a minute.
+    await join3(SHORT_TTL_MS, 2 * TAIL_MS_MIN);
+    await stored();
+    const { lastSeq } = await lake.stream.state();
+    await trimmed(lastSeq - TAIL_MESSAGES + 1);
+    expect((await lake.stream.state()).lastSeq).toBe(lastSeq);
+    await record();
+    await stored();
+  });
+
+  /** They look every ten seconds, and then have to tell each other. */
+  async function trimmed(firstSeq: number): Promise<void> {
+    const check = async (): Promise<void> => expect((await lake.stream.state()).firstSeq).toBe(firstSeq);
+    await until(check).catch(() => until(check));
+  }
 });
 
 interface Member {
