@@ -4,7 +4,10 @@ import { describeMembers } from './members.contract.ts';
 import { MEMBER_TTL_MS, openMembers } from './stream.ts';
 
 describe('the one process of the embedded log', () => {
-  describeMembers(async () => ({ open: () => openMembers('a/directory'), remove: async () => {} }));
+  describeMembers(async () => ({
+    open: () => openMembers('a/directory', { place: 'here' }),
+    remove: async () => {},
+  }));
 });
 
 test('who announces no more is alive until others announce themselves a whole ttl later', () => {

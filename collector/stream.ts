@@ -112,12 +112,18 @@ export interface Members {
 
 export const MEMBER_TTL_MS = 15_000;
 
+export interface MembersOptions {
+  /** Where the process runs, as machine and port: who comes there takes the place of one who left it without a word. */
+  place: string;
+  ttlMs?: number;
+}
+
 /** @param location as of `openStream`. Cannot fail: where the others cannot be reached, `announce` says so. */
 export async function openMembers(
   location: string,
-  { ttlMs = MEMBER_TTL_MS }: { ttlMs?: number | undefined } = {},
+  { place, ttlMs = MEMBER_TTL_MS }: MembersOptions,
 ): Promise<Members> {
-  if (isNats(location)) return (await import('./x-nats-kv.ts')).openNatsMembers(location, ttlMs);
+  if (isNats(location)) return (await import('./x-nats-kv.ts')).openNatsMembers(location, place, ttlMs);
   return createLoneMember(ttlMs);
 }
 

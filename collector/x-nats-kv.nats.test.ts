@@ -3,7 +3,7 @@ import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { afterEach, beforeEach, describe, expect, inject, test, vi } from 'vitest';
 import { describeMembers } from './members.contract.ts';
-import { openMembers, type Members } from './stream.ts';
+import { MEMBER_TTL_MS, openMembers, type Members } from './stream.ts';
 import { removeNatsStream } from './x-nats.ts';
 
 const natsUrl = inject('natsUrl');
@@ -18,7 +18,7 @@ describe.skipIf(!natsUrl)('a process on JetStream', () => {
   describeMembers(async () => {
     const name = newName();
     return {
-      open: () => openMembers(`${natsUrl}/${name}`),
+      open: () => openMembers(`${natsUrl}/${name}`, { place: randomUUID() }),
       remove: () => removeNatsStream(`${natsUrl}/${bucketOf(name)}`),
     };
   });
@@ -27,8 +27,8 @@ describe.skipIf(!natsUrl)('a process on JetStream', () => {
 describe.skipIf(!natsUrl)('members of a stream on JetStream', () => {
   let name: string;
   let opened: Members[];
-  const open = async (ttlMs?: number): Promise<Members> => {
-    const members = await openMembers(`${natsUrl}/${name}`, { ttlMs });
+  const open = async (ttlMs = MEMBER_TTL_MS, place: string = randomUUID()): Promise<Members> => {
+    const members = await openMembers(`${natsUrl}/${name}`, { place, ttlMs });
     opened.push(members);
     return members;
   };
@@ -81,6 +81,20 @@ describe.skipIf(!natsUrl)('members of a stream on JetStream', () => {
     expect([...late.list().keys()].sort()).toEqual([one.id, late.id].sort());
   });
 
+  test('do not wait for one to die in whose place another has come; who lives all the same is heard of again', async () => {
+    const place = 'machine.example:8080';
+    const [one, other] = [await open(), await open(MEMBER_TTL_MS, place)];
+    await other.announce('');
+    const next = await open(MEMBER_TTL_MS, place);
+    await one.announce('');
+    await next.announce('');
+    expect([...next.list().keys()].sort()).toEqual([one.id, next.id].sort());
+    await vi.waitFor(() => expect(one.list()).toEqual(next.list()));
+    await other.announce('');
+    await next.announce('');
+    expect([...next.list().keys()].sort()).toEqual([one.id, other.id, next.id].sort());
+  });
+
   test('keep what they knew while the server does not answer, and say so, and hear again when it does', async () => {
     const [one, other] = [await open(), await open()];
     await one.announce('');
@@ -101,7 +115,7 @@ describe.skipIf(!natsUrl)('members of a stream on JetStream', () => {
 });
 
 test('where no server answers an announcement fails with its address, and leaving does not', async () => {
-  const members = await openMembers('nats://127.0.0.1:1');
+  const members = await openMembers('nats://127.0.0.1:1', { place: 'here' });
   for (let i = 0; i < 2; i++)
     await expect(members.announce('')).rejects.toMatchObject({
       code: 'stream_unavailable',

@@ -8,20 +8,21 @@ import { dial } from './x-nats.ts';
 /**
  * Members of a stream on JetStream: each keeps one key of the bucket `<stream>_members`, whose keys live for `ttlMs`, and
  * hears of the others by a watch. The server does not tell of keys that expire; but who lives announces himself again and
- * again, and who falls behind the newest of these by `ttlMs` is gone.
+ * again, and who falls behind the newest of these by `ttlMs` is gone. A key is `<place>.<random>`.
  */
 const BUCKET_BYTES_MAX = 1024 * 1024;
 /** For the server's answer, and again for the watch to bring what was put. */
 const ANSWER_MS_MAX = 2_000;
 
-export function openNatsMembers(location: string, ttlMs: number): Members {
-  return new NatsMembers(location, ttlMs);
+export function openNatsMembers(location: string, place: string, ttlMs: number): Members {
+  return new NatsMembers(location, place.replace(/[^\w-]/g, '_'), ttlMs);
 }
 
 class NatsMembers implements Members {
-  readonly id = randomUUID();
+  readonly id: string;
   readonly ttlMs: number;
   readonly #location: string;
+  readonly #place: string;
   readonly #hearers = new Set<() => void>();
   #connection: ReturnType<typeof dial> | undefined;
   #watch: Watch | undefined;
@@ -29,8 +30,10 @@ class NatsMembers implements Members {
   #trusted: Watch | undefined;
   #left: Promise<void> | undefined;
 
-  constructor(location: string, ttlMs: number) {
+  constructor(location: string, place: string, ttlMs: number) {
+    this.id = `${place}.${randomUUID()}`;
     this.#location = location;
+    this.#place = place;
     this.ttlMs = ttlMs;
   }
 
@@ -38,6 +41,7 @@ class NatsMembers implements Members {
     try {
       this.#watch ??= await this.#open();
       await this.#watch.bringsBack(this.id, note);
+      if (!this.#trusted && (await this.#bury(this.#watch))) await this.#watch.bringsBack(this.id, note);
       this.#trusted = this.#watch;
     } catch (error) {
       // What is wrong with it is not known, so the next time begins anew.
@@ -48,6 +52,13 @@ class NatsMembers implements Members {
         cause: error,
       });
     }
+  }
+
+  /** Who lives all the same announces himself again. @returns whether there was any */
+  async #bury({ keys, heard }: Watch): Promise<boolean> {
+    const before = [...heard.keys()].filter((key) => key !== this.id && key.startsWith(`${this.#place}.`));
+    for (const key of before) await keys.delete(key);
+    return before.length > 0;
   }
 
   async #open(): Promise<Watch> {

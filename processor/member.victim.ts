@@ -11,7 +11,7 @@ import { openStore } from './store.ts';
 const [streamAt, storeAt, ttlMs, aheadMs] = process.argv.slice(2);
 const stream = await openStream(streamAt!, { bytesMax: 256 * 1024 * 1024 });
 const store = await openStore(storeAt!);
-const members = await openMembers(streamAt!, { ttlMs: Number(ttlMs) });
+const members = await openMembers(streamAt!, { place: String(process.pid), ttlMs: Number(ttlMs) });
 const log = createLog('info');
 const metrics = createMetrics({ process: false });
 const config = readConfig({
