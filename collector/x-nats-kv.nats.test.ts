@@ -4,6 +4,7 @@ import { connect } from '@nats-io/transport-node';
 import { afterEach, beforeEach, describe, expect, inject, test, vi } from 'vitest';
 import { describeMembers } from './members.contract.ts';
 import { MEMBER_TTL_MS, openMembers, type Members } from './stream.ts';
+import { openLine } from './test-line.ts';
 import { removeNatsStream } from './x-nats.ts';
 
 const natsUrl = inject('natsUrl');
@@ -95,7 +96,32 @@ describe.skipIf(!natsUrl)('members of a stream on JetStream', () => {
     expect([...next.list().keys()].sort()).toEqual([one.id, other.id, next.id].sort());
   });
 
-  test('keep what they knew while the server does not answer, and say so, and hear again when it does', async () => {
+  test('keep what they knew while the line to the server is cut, and say so, and hear again when it is mended', async () => {
+    const line = await openLine(natsUrl!);
+    const at = `nats://${line.address}/${name}`;
+    const [far, near] = [await openMembers(at, { place: 'far', ttlMs: MEMBER_TTL_MS }), await open()];
+    opened.push(far);
+    await near.announce('before');
+    await far.announce('');
+    line.cut();
+    const known = far.list();
+    expect(known.size).toBe(2);
+    await expect(far.announce('')).rejects.toMatchObject({ code: 'stream_unavailable' });
+    expect(far.list()).toEqual(known);
+    await near.announce('after');
+    await line.mend();
+    await vi.waitFor(() => far.announce('again'), 15_000);
+    expect(far.list()).toEqual(
+      new Map([
+        [near.id, 'after'],
+        [far.id, 'again'],
+      ]),
+    );
+    await far.leave();
+    line.cut();
+  });
+
+  test('keep what they knew while their bucket is gone, and say so, and make it anew', async () => {
     const [one, other] = [await open(), await open()];
     await one.announce('');
     await other.announce('');

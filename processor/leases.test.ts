@@ -55,7 +55,10 @@ function createWord(...others: string[]) {
     down: false,
     said,
     tell(now: string[]) {
-      notes = new Map(['this one', ...now].map((id) => [id, '']));
+      word.tellAll(['this one', ...now]);
+    },
+    tellAll(ids: string[]) {
+      notes = new Map(ids.map((id) => [id, '']));
       hear();
     },
     announce: async (note: string) => {
@@ -113,6 +116,16 @@ describe('a processor', () => {
     word.down = false;
     await renewals(1);
     expect(shares).toEqual([shareAmong('b', 'c'), ALL, shareAmong('b', 'c')]);
+  });
+
+  it('that slept so long that the others think it dead goes on with its share until it is heard again', async () => {
+    const word = createWord('b');
+    run(word);
+    await renewals(1);
+    word.tellAll(['b', 'c']);
+    expect(shares).toEqual([shareAmong('b')]);
+    word.tell(['b', 'c']);
+    expect(shares).toEqual([shareAmong('b'), shareAmong('b', 'c')]);
   });
 
   it('that never heard of anybody works on everything after a while', async () => {

@@ -14,14 +14,20 @@ interface MemberNote {
 export const encodeNote = (clear: ReadonlyMap<number, number>): string =>
   JSON.stringify({ v: 1, clear: [...clear] } satisfies MemberNote);
 
-/** What several tell, of each shard the highest. A note of a later version tells nothing. */
+/** What several tell, of each shard the highest. A note that this version cannot read tells nothing. */
 export function decodeNotes(notes: Iterable<string>): Map<number, number> {
   const clear = new Map<number, number>();
-  for (const note of notes) {
-    const { v, clear: told } = JSON.parse(note) as MemberNote;
-    if (v !== 1) continue;
-    for (const [shard, seq] of told)
+  for (const note of notes)
+    for (const [shard, seq] of readNote(note))
       if (shard < SHARDS) clear.set(shard, Math.max(clear.get(shard) ?? 1, seq));
-  }
   return clear;
+}
+
+function readNote(note: string): MemberNote['clear'] {
+  try {
+    const { v, clear } = JSON.parse(note) as MemberNote;
+    return v === 1 ? clear : [];
+  } catch {
+    return [];
+  }
 }
