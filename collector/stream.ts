@@ -1,4 +1,7 @@
 import { FRAME_BYTES_MAX } from '#protocol';
+import { createLoneMember } from './lone-member.ts';
+
+export { createLoneMember };
 
 /**
  * The stream: what makes batches durable and hands them to processors, in the order in which they came.
@@ -77,9 +80,51 @@ export interface StreamOptions {
  * (embedded log). @throws StreamError `stream_unavailable`, `bad_record`
  */
 export async function openStream(location: string, options: StreamOptions): Promise<Stream> {
-  if (/^(nats|tls):\/\//.test(location))
-    return (await import('./x-nats.ts')).openNatsStream(location, options);
+  if (isNats(location)) return (await import('./x-nats.ts')).openNatsStream(location, options);
   return (await import('./log-stream.ts')).openLogStream(location, options);
+}
+const isNats = (location: string): boolean => /^(nats|tls):\/\//.test(location);
+
+/**
+ * Processes that share the work on one stream tell each other that they live. Efficiency only: nothing is lost or done
+ * twice where they know different things of each other, or nothing.
+ *
+ * Two adapters under one contract (`members.contract.ts`): JetStream's key-value store (`x-nats-kv.ts`), and for the
+ * embedded log, which has one process, one who is always alone (`lone-member.ts`).
+ */
+export interface Members {
+  /** This process's own. */
+  readonly id: string;
+  /** Who has not announced himself for so long is taken for dead. */
+  readonly ttlMs: number;
+  /**
+   * Tells the others that this one lives, and a note for them to read. Then `list` knows all who announced themselves
+   * before. @throws StreamError `stream_unavailable`
+   */
+  announce(note: string): Promise<void>;
+  /** The notes of those who live, by id, as far as was heard: this one is among them once it announced itself. */
+  list(): ReadonlyMap<string, string>;
+  /** Calls whenever `list` may answer something else than before. */
+  onNews(hear: () => void): void;
+  /** So that the others need not wait for `ttlMs`. Idempotent. */
+  leave(): Promise<void>;
+}
+
+export const MEMBER_TTL_MS = 15_000;
+
+export interface MembersOptions {
+  /** Where the process runs, as machine and port: who comes there takes the place of one who left it without a word. */
+  place: string;
+  ttlMs?: number;
+}
+
+/** @param location as of `openStream`. Cannot fail: where the others cannot be reached, `announce` says so. */
+export async function openMembers(
+  location: string,
+  { place, ttlMs = MEMBER_TTL_MS }: MembersOptions,
+): Promise<Members> {
+  if (isNats(location)) return (await import('./x-nats-kv.ts')).openNatsMembers(location, place, ttlMs);
+  return createLoneMember(ttlMs);
 }
 
 /** Stable over versions and machines (FNV-1a), for the shard stands in subjects and in the lake. */

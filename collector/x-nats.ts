@@ -75,7 +75,8 @@ export async function removeNatsStream(location: string): Promise<void> {
   }
 }
 
-async function dial({ hosts, tls, user, pass, token }: NatsPlace): Promise<NatsConnection> {
+/** Goes on trying for ever once it was connected. @throws StreamError `stream_unavailable` */
+export async function dial({ hosts, tls, user, pass, token }: NatsPlace): Promise<NatsConnection> {
   try {
     return await connect({
       servers: hosts,

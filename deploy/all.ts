@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createCollector } from '#collector';
 import { createProcessor } from '#processor';
@@ -22,7 +23,7 @@ import {
   type ServiceContext,
 } from '#service';
 import { openProjectStore, openStore, type ProjectStore, type Store } from '#store';
-import { openStream, type Stream } from '#stream';
+import { openMembers, openStream, type Stream } from '#stream';
 import { serveDemo } from './demo/demo.ts';
 
 /** One process with the role or roles that ROLE names: everything on a laptop, one role in a pod. */
@@ -66,7 +67,10 @@ async function serve(config: Config, log: Log): Promise<number> {
   services.push(parts(projects, store, stream));
   if (stream && plays('collector'))
     services.push(createCollector(context, { stream, projects, assetsDir: join(DIST, 'recorder') }));
-  if (stream && plays('processor')) services.push(createProcessor(context, { stream, store }));
+  if (stream && plays('processor')) {
+    const members = await openMembers(config.STREAM, { place: `${hostname()} ${config.LISTEN}` });
+    services.push(createProcessor(context, { stream, store, members }));
+  }
   if (plays('query')) services.push(createQuery(context, { store, projects, appDir: join(DIST, 'player') }));
   const project = projects.current().projects[0];
   if (config.DEMO === 'on' && plays('collector') && project)

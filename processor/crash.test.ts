@@ -30,6 +30,7 @@ const FAILURES: FaultKind[] = ['before', 'after', 'refused', 'unanswered'];
 const SETTINGS = [
   { name: 'one owner', owners: 1, kinds: FAILURES },
   { name: 'two owners of each shard', owners: 2, kinds: [...FAILURES, 'sleep'] },
+  { name: 'two owners who share the shards', owners: 2, shared: true, kinds: [...FAILURES, 'sleep'] },
   { name: 'two owners, and lists that are late', owners: 2, kinds: FAILURES, unlistedMsMax: 30_000 },
 ] as const;
 

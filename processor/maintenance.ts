@@ -30,16 +30,16 @@ export interface MaintenanceParts extends Pick<
 }
 
 /**
- * What is done to the lake behind the flushes. Any number of processes may do it at once: what counts is made by a
- * conditional put of a project's next manifest, and who loses removes what it wrote.
+ * What is done to the lake behind the flushes. Any number of processes may do it at once, though one is enough: what counts
+ * is made by a conditional put of a project's next manifest, and who loses removes what it wrote.
  */
 export interface Maintenance {
   /** Moves rows out of commits into files by project and day, and publishes what is so for other programs' readers. */
   compact(nowMs: number): Promise<void>;
   /** Compacts, then removes what is expired and erased. */
   sweep(nowMs: number): Promise<void>;
-  /** Compacts and sweeps at their intervals until the signal aborts. */
-  run(signal: AbortSignal): Promise<void>;
+  /** Compacts and sweeps at their intervals, as often as it is this process's turn, until the signal aborts. */
+  run(signal: AbortSignal, isOurs: () => boolean): Promise<void>;
 }
 
 export function createMaintenance(parts: MaintenanceParts): Maintenance {
@@ -107,11 +107,12 @@ export function createMaintenance(parts: MaintenanceParts): Maintenance {
       if (nowMs - collectedMs >= parts.graceMs) await collect(nowMs);
       parts.onSwept({ overdueBytes, erasuresPending, classes });
     },
-    async run(signal) {
+    async run(signal, isOurs) {
       const every = async (intervalMs: number, act: (nowMs: number) => Promise<void>): Promise<void> => {
         while (!signal.aborted) {
           await delay(intervalMs, undefined, { signal }).catch(() => {});
           if (signal.aborted) return;
+          if (!isOurs()) continue;
           try {
             await oneAtATime(() => act(parts.now()));
             parts.onTrouble(undefined);

@@ -10,7 +10,7 @@ import {
   type Service,
   type ServiceContext,
 } from '#service';
-import { openStream, type Stream } from '#stream';
+import { createLoneMember, MEMBER_TTL_MS, openStream, type Members, type Stream } from '#stream';
 import { getJson } from './lake-reader.ts';
 import { paths, type Commit, type EventRow } from './layout.ts';
 import { createProcessor } from './processor.ts';
@@ -30,8 +30,8 @@ export interface Harness {
   dir: string;
   stream: Stream;
   store: Store;
-  /** A processor that flushes every 100 ms and leaves compaction and sweeps out, unless told otherwise. */
-  start(parts?: { stream?: Stream; store?: Store; env?: Record<string, string> }): Started;
+  /** A processor that flushes every 100 ms, leaves compaction and sweeps out, and takes itself for alone, unless told otherwise. */
+  start(parts?: { stream?: Stream; store?: Store; members?: Members; env?: Record<string, string> }): Started;
   /** What a reader finds in `events`. */
   rows(project: string): Promise<EventRow[]>;
   commits(): Promise<Commit[]>;
@@ -70,7 +70,8 @@ export async function openHarness(location?: string): Promise<Harness> {
         http: createHttp(log, metrics, () => []),
         now: Date.now,
       };
-      const service = createProcessor(context, { stream: harness.stream, store, ...parts });
+      const members = createLoneMember(MEMBER_TTL_MS);
+      const service = createProcessor(context, { stream: harness.stream, store, members, ...parts });
       services.push(service);
       return { service, context, ran: service.run() };
     },

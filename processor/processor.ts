@@ -1,13 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Service, ServiceContext } from '#service';
-import { SHARDS, StreamError, type Stream } from '#stream';
+import { StreamError, type Members, type Stream } from '#stream';
 import { expiryRules } from './classes.ts';
 import { createErasures } from './erasures.ts';
 import type { Flushed } from './flush.ts';
 import type { ClassName } from './layout.ts';
+import { createLeases } from './leases.ts';
 import { createMaintenance } from './maintenance.ts';
+import { decodeNotes, encodeNote } from './member-note.ts';
+import { createShardCrew } from './shard-crew.ts';
 import { createShardWorker } from './shard-worker.ts';
+import type { Share } from './share.ts';
 import { StoreError, type Store } from './store.ts';
 import { createTrimmer } from './trim.ts';
 
@@ -15,16 +19,23 @@ import { createTrimmer } from './trim.ts';
 const FLUSHES_AT_ONCE = 2;
 const TRIM_INTERVAL_MS = 10_000;
 
-/** Reads the stream into the lake, and keeps the lake compact, within its retention classes, and free of what was erased. */
-export function createProcessor(context: ServiceContext, parts: { stream: Stream; store: Store }): Service {
+/**
+ * Reads the stream into the lake, and keeps the lake compact, within its retention classes, and free of what was erased:
+ * this process's share of it, where several are members.
+ */
+export function createProcessor(
+  context: ServiceContext,
+  parts: { stream: Stream; store: Store; members: Members },
+): Service {
   const { config, metrics, now } = context;
-  const { stream, store } = parts;
+  const { stream, store, members } = parts;
   const log = context.log.child({ service: 'processor' });
   const ended = new AbortController();
   /** By what is in trouble: why. */
   const troubles = new Map<string, string>();
   /** Rules for deletion by age that were asked for. */
   const ruled = new Set<string>();
+  let share: Share = { shards: [], sweeps: false };
   let draining = false;
   const trouble =
     (what: string) =>
@@ -43,7 +54,8 @@ export function createProcessor(context: ServiceContext, parts: { stream: Stream
     quarantined: metrics.counter('quarantined_total', 'batches that could not be read', ['reason']),
   };
   const gauge = {
-    lag: metrics.gauge('stream_lag_messages', "how far the slowest shard is behind the stream's end"),
+    shards: metrics.gauge('shards_owned', 'shards that this process works on'),
+    lag: metrics.gauge('stream_lag_messages', "how far its slowest shard is behind the stream's end"),
     oldest: metrics.gauge('oldest_unflushed_ms', 'age of the oldest message in hand'),
     overdue: metrics.gauge('retention_overdue_bytes', 'bytes of days past their class that are still stored'),
     erasures: metrics.gauge('erasures_pending', 'erasures whose bytes are not all gone'),
@@ -52,7 +64,8 @@ export function createProcessor(context: ServiceContext, parts: { stream: Stream
   const nonce = (): string => randomUUID().replaceAll('-', '').slice(0, 16);
   const erasures = createErasures(store, now);
   const limit = createLimit(FLUSHES_AT_ONCE);
-  const workers = Array.from({ length: SHARDS }, (_, shard) =>
+  const trimmer = createTrimmer(stream);
+  const crew = createShardCrew((shard) =>
     createShardWorker(shard, {
       stream,
       store,
@@ -80,11 +93,38 @@ export function createProcessor(context: ServiceContext, parts: { stream: Stream
     graceMs: config.GRACE_MS,
     onSwept: ({ overdueBytes, erasuresPending, classes }) => {
       void installExpiry(classes);
-      gauge.overdue.set(overdueBytes);
-      gauge.erasures.set(erasuresPending);
+      if (share.sweeps) tellSwept(overdueBytes, erasuresPending);
     },
-    onTrouble: trouble('maintenance'),
+    onTrouble: (error) => trouble('maintenance')(share.sweeps ? error : undefined),
   });
+  const leases = createLeases({
+    members,
+    now,
+    log,
+    note: () => encodeNote(trimmer.clear()),
+    onShare: take,
+    onTrouble: trouble('members'),
+  });
+
+  function take(next: Share): void {
+    const lost = share.shards.filter((shard) => !next.shards.includes(shard));
+    const gained = next.shards.filter((shard) => !share.shards.includes(shard));
+    if (lost.length || gained.length || next.sweeps !== share.sweeps)
+      log.info({ ...next, gained, lost }, 'the share of the work changed');
+    share = next;
+    gauge.shards.set(next.shards.length);
+    crew.hold(next.shards);
+    for (const shard of lost) troubles.delete(`shard ${shard}`);
+    if (next.sweeps) return;
+    // The sweeper tells of it, and what was so here grows old.
+    troubles.delete('maintenance');
+    tellSwept(0, 0);
+  }
+
+  function tellSwept(overdueBytes: number, erasuresPending: number): void {
+    gauge.overdue.set(overdueBytes);
+    gauge.erasures.set(erasuresPending);
+  }
 
   function onFlushed({ commit, rejected, brought, refused }: Flushed): void {
     count.flushes.inc();
@@ -104,16 +144,16 @@ export function createProcessor(context: ServiceContext, parts: { stream: Stream
     log.debug({ shard: commit.shard, lastSeq: commit.lastSeq, files: commit.files.length }, 'committed');
   }
 
-  async function trimFrom(signal: AbortSignal): Promise<void> {
-    const trimmer = createTrimmer(stream);
+  async function lookAround(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await delay(TRIM_INTERVAL_MS, undefined, { signal }).catch(() => {});
       if (signal.aborted) return;
-      const oldest = Math.min(...workers.map((worker) => worker.oldestMs() ?? Infinity));
-      gauge.oldest.set(oldest === Infinity ? 0 : now() - oldest);
+      const oldestMs = crew.oldestMs();
+      gauge.oldest.set(oldestMs === undefined ? 0 : now() - oldestMs);
       try {
-        const { lag } = await trimmer.trim((shard) => workers[shard]!.resumeSeq(), now());
+        const { lag } = await trimmer.look(crew.held(), crew.resumeSeq);
         gauge.lag.set(lag);
+        if (share.sweeps) await trimmer.trim(decodeNotes(members.list().values()), now());
         troubles.delete('stream');
       } catch (error) {
         if (!(error instanceof StreamError)) throw error;
@@ -123,29 +163,32 @@ export function createProcessor(context: ServiceContext, parts: { stream: Stream
     }
   }
 
-  let shards: Promise<unknown> | undefined;
   let rest: Promise<unknown> | undefined;
   return {
     name: 'processor',
     async run() {
       await installExpiry();
       if (ended.signal.aborted) return;
-      shards = Promise.all(workers.map((worker) => worker.run()));
-      rest = Promise.all([maintenance.run(ended.signal), trimFrom(ended.signal)]);
-      await Promise.all([shards, rest]);
+      rest = Promise.all([
+        leases.run(ended.signal),
+        maintenance.run(ended.signal, () => share.sweeps),
+        lookAround(ended.signal),
+      ]);
+      await Promise.all([crew.ended, rest]);
     },
     async drain() {
       draining = true;
-      for (const worker of workers) worker.drain();
-      await shards;
+      // The others hear of it when all is flushed, and go on from there.
+      await crew.drain();
       ended.abort();
       await rest;
     },
     async stop() {
       draining = true;
       ended.abort();
-      for (const worker of workers) worker.stop();
-      await Promise.allSettled([shards, rest]);
+      await crew.stop();
+      await Promise.allSettled([rest]);
+      await members.leave();
     },
     problems: () => [...(draining ? ['draining'] : []), ...troubles.values()],
   };

@@ -1,5 +1,5 @@
 import { createHttp, createLog, createMetrics, readConfig } from '#service';
-import { openStream } from '#stream';
+import { createLoneMember, MEMBER_TTL_MS, openStream } from '#stream';
 import { createProcessor } from './processor.ts';
 import { append, createRandom, createSender, pageLoad, sessionAt, withMethods } from './samples.ts';
 import { openStore } from './store.ts';
@@ -41,7 +41,8 @@ const told = {
     },
   }),
 };
-void createProcessor(context, told).run();
+// Each takes itself for alone, and so every shard has several owners.
+void createProcessor(context, { ...told, members: createLoneMember(MEMBER_TTL_MS) }).run();
 process.stdout.write('up\n');
 
 for (let n = Number(firstSession); ; n++) {

@@ -2,6 +2,8 @@ import { createLog } from '#service';
 import { StreamError } from '#stream';
 import { createErasures } from './erasures.ts';
 import { createMaintenance } from './maintenance.ts';
+import { decodeNotes, encodeNote } from './member-note.ts';
+import { createShardCrew } from './shard-crew.ts';
 import { createShardWorker } from './shard-worker.ts';
 import { StoreError } from './store.ts';
 import type { ProcessPlace, World } from './test-crash-world.ts';
@@ -19,10 +21,21 @@ export interface CrashProcess {
   readonly done: boolean;
   /** Errors that waiting does not cure. */
   readonly errors: unknown[];
+  /** Works on these shards from now on and on no others. */
+  hold(shards: readonly number[]): void;
   stop(): void;
 }
 
-export function startProcess(world: World, name: string, shards: readonly number[]): CrashProcess {
+/**
+ * @param idle shards of which no message ever comes
+ * @param notes what each process told last, also those who are dead
+ */
+export function startProcess(
+  world: World,
+  name: string,
+  idle: readonly number[],
+  notes: Map<string, string>,
+): CrashProcess {
   const place = world.begin(name);
   const { store, stream } = place;
   const log = createLog('silent');
@@ -31,8 +44,8 @@ export function startProcess(world: World, name: string, shards: readonly number
   const nonce = (): string => `${name}${String(nonces++).padStart(5, '0')}`;
   const errors: unknown[] = [];
   const erasures = createErasures(store, now);
-  const workers = shards.map((shard) =>
-    createShardWorker(shard, {
+  const crew = createShardCrew((shard) => {
+    const worker = createShardWorker(shard, {
       stream,
       store,
       erasures,
@@ -45,10 +58,12 @@ export function startProcess(world: World, name: string, shards: readonly number
       onFlushed: () => {},
       onConflict: () => {},
       onTrouble: () => {},
-    }),
-  );
-  for (const worker of workers)
-    place.background(() => worker.run().catch((error: unknown) => void errors.push(error)));
+    });
+    const run = (): Promise<void> =>
+      new Promise((...settle) => place.background(() => worker.run().then(...settle)));
+    return { ...worker, run };
+  });
+  void crew.ended.catch((error: unknown) => errors.push(error));
   const maintenance = createMaintenance({
     store,
     stream,
@@ -63,12 +78,14 @@ export function startProcess(world: World, name: string, shards: readonly number
     onTrouble: () => {},
   });
   const trimmer = createTrimmer(stream);
-  const resumeSeq = (shard: number): number =>
-    workers.find((worker) => worker.shard === shard)?.resumeSeq() ?? 1;
   const acts = {
     compact: () => maintenance.compact(now()),
     sweep: () => maintenance.sweep(now()),
-    trim: async () => void (await trimmer.trim(resumeSeq, now())),
+    trim: async () => {
+      await trimmer.look([...idle, ...crew.held()], crew.resumeSeq);
+      notes.set(name, encodeNote(trimmer.clear()));
+      await trimmer.trim(decodeNotes(notes.values()), now());
+    },
   };
   let busy = false;
   let done = false;
@@ -93,8 +110,7 @@ export function startProcess(world: World, name: string, shards: readonly number
         },
       );
     },
-    stop() {
-      for (const worker of workers) worker.stop();
-    },
+    hold: crew.hold,
+    stop: () => void crew.stop(),
   };
 }

@@ -1,4 +1,4 @@
-import { shardOf, type Stream } from '#stream';
+import { shardOf, SHARDS as SHARDS_ALL, type Stream } from '#stream';
 import { vi } from 'vitest';
 import { encodeJson } from './lake-reader.ts';
 import { paths, type Erasure } from './layout.ts';
@@ -22,6 +22,7 @@ const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
 const PROJECTS = ['shop', 'bank'];
 const SHARDS = [3, 7];
+const IDLE = [...Array(SHARDS_ALL).keys()].filter((shard) => !SHARDS.includes(shard));
 /** By which whatever can be made visible is, also where lists are late and a process was told of a failure. */
 const FLUSHES_MAX = 12;
 const SWEEPS_MAX = 5;
@@ -29,6 +30,8 @@ const SWEEPS_MAX = 5;
 export interface ScenarioOptions {
   seed: number;
   owners: 1 | 2;
+  /** Each shard is one's of the two, now this one's and then the other's; else both's. */
+  shared?: boolean;
   fault?: Fault | undefined;
   unlistedMsMax?: number;
   openStream: (now: () => number) => Promise<Stream>;
@@ -49,7 +52,7 @@ export interface ScenarioOutcome {
  * step what can be seen is compared with the model.
  */
 export async function runScenario(options: ScenarioOptions): Promise<ScenarioOutcome> {
-  const { seed, owners, unlistedMsMax = 0 } = options;
+  const { seed, owners, shared = false, unlistedMsMax = 0 } = options;
   const startMs = Date.UTC(2026, 0, 10, 12);
   const world = await createWorld({ ...options, startMs, shuffled: owners > 1 || unlistedMsMax > 0 });
   const model = createModel();
@@ -62,7 +65,7 @@ export async function runScenario(options: ScenarioOptions): Promise<ScenarioOut
     remains: [],
     errors: [],
   };
-  const crew = createCrew(world, owners);
+  const crew = createCrew(world, owners, shared);
   const add = (what: Differences, where: string): void => {
     for (const kind of ['lost', 'duplicated', 'wrong'] as const)
       outcome.found[kind].push(...what[kind].map((one) => `${one} (${where})`));
@@ -229,6 +232,15 @@ export async function runScenario(options: ScenarioOptions): Promise<ScenarioOut
     await swept('erase what was in the midst');
     await flushed('flush after it');
 
+    for (const shard of SHARDS) await record(recorder({ project: 'shop' }, shard));
+    // Flushes are late, and what waits for them grows older than the tail.
+    for (let again = 0; again < 3; again++)
+      await step('trim what is flushed', () => {
+        world.nowMs += 2 * HOUR_MS;
+        crew.act('trim');
+      });
+    await flushed('flush of what waited');
+
     pass(3 * HOUR_MS);
     await again(shop);
     await record(other);
@@ -264,20 +276,30 @@ export async function runScenario(options: ScenarioOptions): Promise<ScenarioOut
 }
 
 /** The processes: who died is replaced, who sleeps wakes up, at moments that the seed says. */
-function createCrew(world: World, owners: 1 | 2) {
+function createCrew(world: World, owners: 1 | 2, shared: boolean) {
   const started: CrashProcess[] = [];
+  const notes = new Map<string, string>();
   let slots: { process: CrashProcess; steps: number }[] = [];
   const begin = (): CrashProcess => {
-    const process = startProcess(world, `p${started.length}x`, SHARDS);
+    const process = startProcess(world, `p${started.length}x`, IDLE, notes);
+    if (!shared) process.hold(SHARDS);
     started.push(process);
     return process;
   };
   const someSteps = (): number => (owners === 1 ? 0 : Math.floor(world.random() * 6));
   const awake = (): CrashProcess[] =>
     slots.map(({ process }) => process).filter(({ place }) => place.state === 'awake');
+  /** Among those who are awake, often anew; who sleeps does not hear of it. */
+  function shareOut(): void {
+    const able = awake();
+    if (!shared || !able.length) return;
+    const owner = new Map(SHARDS.map((shard) => [shard, able[Math.floor(world.random() * able.length)]]));
+    for (const one of able) one.hold(SHARDS.filter((shard) => owner.get(shard) === one));
+  }
   return {
     async start() {
       slots = Array.from({ length: owners }, () => ({ process: begin(), steps: 0 }));
+      shareOut();
       await world.settle();
     },
     act(what: 'compact' | 'sweep' | 'trim') {
@@ -299,6 +321,7 @@ function createCrew(world: World, owners: 1 | 2) {
         else if (state === 'asleep') slot.process.place.wake();
         else slot.process = begin();
       }
+      shareOut();
       await world.settle();
     },
     async ready() {

@@ -1,10 +1,10 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openStream, shardName, type Stream } from '#stream';
+import { openStream, shardName, SHARDS, type Stream } from '#stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { withMethods } from './samples.ts';
-import { createTrimmer, TAIL_MESSAGES, TAIL_MS_MAX, TAIL_MS_MIN } from './trim.ts';
+import { createTrimmer, TAIL_MESSAGES, TAIL_MS_MAX, TAIL_MS_MIN, type Trimmer } from './trim.ts';
 
 let dir: string;
 let stream: Stream;
@@ -28,6 +28,16 @@ const append = async (shard: number, count: number): Promise<void> => {
       `${shard} ${Math.random()}`,
     );
 };
+const every = [...Array(SHARDS).keys()];
+async function trimAlone(
+  trimmer: Trimmer,
+  resumeSeq: (shard: number) => number,
+  nowMs: number,
+): Promise<{ lag: number }> {
+  const looked = await trimmer.look(every, resumeSeq);
+  await trimmer.trim(new Map(), nowMs);
+  return looked;
+}
 /** All messages are old: only what is not in the lake holds the trimmer back. */
 const LATER_MS = 2 * TAIL_MS_MAX;
 
@@ -37,22 +47,22 @@ describe('the stream is trimmed', () => {
     await append(2, 3);
     const committed: Record<number, number> = { 1: 4, 2: 5 };
     const trimmer = createTrimmer(stream);
-    await trimmer.trim((shard) => committed[shard] ?? 1, 0);
-    expect(await trimmer.trim((shard) => committed[shard] ?? 1, LATER_MS)).toEqual({ lag: 2 });
+    await trimAlone(trimmer, (shard) => committed[shard] ?? 1, 0);
+    expect(await trimAlone(trimmer, (shard) => committed[shard] ?? 1, LATER_MS)).toEqual({ lag: 2 });
     expect(trims).toEqual([5]);
     committed[2] = 7;
-    expect(await trimmer.trim((shard) => committed[shard] ?? 1, 2 * LATER_MS)).toEqual({ lag: 0 });
+    expect(await trimAlone(trimmer, (shard) => committed[shard] ?? 1, 2 * LATER_MS)).toEqual({ lag: 0 });
     expect(trims).toEqual([5, 7]);
   });
 
   it('never beyond a message of a shard that was idle before', async () => {
     await append(1, 3);
     const trimmer = createTrimmer(stream);
-    await trimmer.trim((shard) => (shard === 1 ? 4 : 1), 0);
+    await trimAlone(trimmer, (shard) => (shard === 1 ? 4 : 1), 0);
     await append(9, 1);
     await append(1, 3);
-    await trimmer.trim((shard) => (shard === 1 ? 8 : 1), 1);
-    await trimmer.trim((shard) => (shard === 1 ? 8 : 1), LATER_MS);
+    await trimAlone(trimmer, (shard) => (shard === 1 ? 8 : 1), 1);
+    await trimAlone(trimmer, (shard) => (shard === 1 ? 8 : 1), LATER_MS);
     expect(trims).toEqual([4]);
   });
 
@@ -67,8 +77,8 @@ describe('the stream is trimmed', () => {
         },
       }),
     );
-    await trimmer.trim(() => 1, 0);
-    await trimmer.trim(() => 1, LATER_MS);
+    await trimAlone(trimmer, () => 1, 0);
+    await trimAlone(trimmer, () => 1, LATER_MS);
     expect(trims).toEqual([]);
   });
 
@@ -76,22 +86,70 @@ describe('the stream is trimmed', () => {
     await append(1, TAIL_MESSAGES + 10);
     const trimmer = createTrimmer(stream);
     const done = (): number => 10_000;
-    await trimmer.trim(done, 0);
-    await trimmer.trim(done, TAIL_MS_MIN - 1);
+    await trimAlone(trimmer, done, 0);
+    await trimAlone(trimmer, done, TAIL_MS_MIN - 1);
     expect(trims).toEqual([]);
-    await trimmer.trim(done, TAIL_MS_MIN);
+    await trimAlone(trimmer, done, TAIL_MS_MIN);
     expect(trims).toEqual([11]);
-    await trimmer.trim(done, TAIL_MS_MAX);
+    await trimAlone(trimmer, done, TAIL_MS_MAX);
     expect(trims).toEqual([11, TAIL_MESSAGES + 11]);
   });
 
   it('of what grew old before the process began, at once', async () => {
     await append(1, 3);
     const appendedMs = (await inner.last('rec.>'))!.appendedMs;
-    const begin = (nowMs: number): Promise<unknown> => createTrimmer(stream).trim(() => 4, nowMs);
+    const begin = (nowMs: number): Promise<unknown> => trimAlone(createTrimmer(stream), () => 4, nowMs);
     await begin(appendedMs + TAIL_MS_MIN);
     expect(trims).toEqual([]);
     await begin(appendedMs + TAIL_MS_MAX);
     expect(trims).toEqual([4]);
+  });
+
+  it('by several owners no further than each of them is', async () => {
+    const [one, other] = [createTrimmer(stream), createTrimmer(stream)];
+    const [low, high] = [every.filter((shard) => shard < 5), every.filter((shard) => shard >= 5)];
+    await append(1, 3);
+    await append(9, 3);
+    const trimBoth = async (committed: number, nowMs: number): Promise<void> => {
+      await one.look(low, () => 7);
+      await other.look(high, () => committed);
+      await one.trim(other.clear(), nowMs);
+    };
+    // Before anything is heard of the other, it may have committed nothing.
+    await one.look(low, () => 7);
+    await one.trim(new Map(), 0);
+    await one.trim(new Map(), LATER_MS);
+    expect(trims).toEqual([]);
+    await trimBoth(5, LATER_MS);
+    expect(trims).toEqual([5]);
+    await trimBoth(6, LATER_MS);
+    // What was heard before, and is heard no more, was true all the same; but the dead tell no more.
+    await one.trim(new Map([...other.clear()].filter(([shard]) => shard !== 9)), 2 * LATER_MS);
+    expect(trims).toEqual([5, 6]);
+    await trimBoth(7, 2 * LATER_MS);
+    expect(trims).toEqual([5, 6, 7]);
+  });
+
+  it('also after a shard came over from another, which knows of it from the lake', async () => {
+    const [one, other] = [createTrimmer(stream), createTrimmer(stream)];
+    await append(1, 3);
+    await append(9, 3);
+    await one.look(every, (shard) => (shard === 1 ? 4 : 1));
+    await one.trim(new Map(), 0);
+    await other.look([9], () => 6);
+    await one.look(every.slice(0, 9), () => 4);
+    await one.trim(other.clear(), LATER_MS);
+    expect(trims).toEqual([6]);
+  });
+
+  it('never by numbers of another stream, in whose place this one is', async () => {
+    const trimmer = createTrimmer(stream);
+    await append(1, 3);
+    await append(9, 3);
+    await trimmer.look(every.slice(0, 9), () => 7);
+    const heard = new Map(every.slice(9).map((shard) => [shard, shard === 9 ? 5000 : 7]));
+    await trimmer.trim(heard, 0);
+    await trimmer.trim(heard, LATER_MS);
+    expect(trims).toEqual([]);
   });
 });

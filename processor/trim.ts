@@ -21,17 +21,27 @@ export function tailStart(samples: readonly TailSample[], lastSeq: number, nowMs
   return Math.min(young, few);
 }
 
+/**
+ * Each owner looks at its own shards; who trims hears of the others' from them. What they found stays true whoever owns a
+ * shard later, so trimming needs no agreement on that: a shard of which nothing was heard holds it up, as does an old word.
+ */
 export interface Trimmer {
   /**
-   * Removes what every shard has in the lake, but for the tail.
+   * Finds out how far the lake has come with these shards.
    * @param resumeSeq of a shard: all of its messages below this are in the lake.
-   * @returns how far behind the stream's end the slowest shard is, in messages of the whole stream. @throws StreamError
+   * @returns how far behind the stream's end the slowest of them is, in messages of the whole stream. @throws StreamError
    */
-  trim(resumeSeq: (shard: number) => number, nowMs: number): Promise<{ lag: number }>;
+  look(shards: readonly number[], resumeSeq: (shard: number) => number): Promise<{ lag: number }>;
+  /** What was found, by shard: none of its messages that are not in the lake lies below this. */
+  clear(): ReadonlyMap<number, number>;
+  /**
+   * Removes what every shard has in the lake, but for the tail.
+   * @param heard the others' `clear`. @throws StreamError
+   */
+  trim(heard: ReadonlyMap<number, number>, nowMs: number): Promise<void>;
 }
 
 export function createTrimmer(stream: Stream): Trimmer {
-  /** By shard: none of its messages that are not in the lake lies below this. */
   const clear = new Map<number, number>();
   let samples: TailSample[] | undefined;
   let trimmed = 0;
@@ -58,22 +68,30 @@ export function createTrimmer(stream: Stream): Trimmer {
   }
 
   return {
-    async trim(resumeSeq, nowMs) {
+    async look(shards, resumeSeq) {
       // The end is sampled before the shards are looked at, so that what comes meanwhile is above it.
-      const { lastSeq, firstSeq } = await stream.state();
+      const { lastSeq } = await stream.state();
       let slowest = lastSeq + 1;
-      for (let shard = 0; shard < SHARDS; shard++)
-        slowest = Math.min(slowest, await floor(shard, resumeSeq(shard), lastSeq));
+      for (const shard of shards) slowest = Math.min(slowest, await floor(shard, resumeSeq(shard), lastSeq));
+      return { lag: lastSeq + 1 - slowest };
+    },
+    clear: () => clear,
+    async trim(heard, nowMs) {
+      const { lastSeq, firstSeq } = await stream.state();
       samples ??= await sampleTail(firstSeq, lastSeq);
       samples.push({ atMs: nowMs, lastSeq });
       const oldest = samples.findLastIndex(({ atMs }) => atMs <= nowMs - TAIL_MS_MAX);
       if (oldest > 0) samples.splice(0, oldest);
-      const beforeSeq = Math.min(slowest, tailStart(samples, lastSeq, nowMs));
+      let beforeSeq = tailStart(samples, lastSeq, nowMs);
+      for (let shard = 0; shard < SHARDS; shard++) {
+        // A number beyond the end was heard of another stream, in whose place this one is.
+        const told = heard.get(shard) ?? 1;
+        beforeSeq = Math.min(beforeSeq, Math.max(clear.get(shard) ?? 1, told <= lastSeq + 1 ? told : 1));
+      }
       if (beforeSeq > Math.max(firstSeq, trimmed)) {
         await stream.trim(beforeSeq);
         trimmed = beforeSeq;
       }
-      return { lag: lastSeq + 1 - slowest };
     },
   };
 }
