@@ -4,17 +4,10 @@ import type { EraseParts } from './erase.ts';
 import { idsIn } from './erasure-scan.ts';
 import { stateOf, type Journal } from './journal.ts';
 import { getIfThere, getJsonIfThere, rootKeys } from './lake-reader.ts';
-import {
-  paths,
-  type EventRow,
-  type LakeFile,
-  type ReplayRow,
-  type RootManifest,
-  type Table,
-} from './layout.ts';
+import { paths, TABLES, type LakeFile, type RootManifest, type Table } from './layout.ts';
 import type { ProjectState } from './manifest.ts';
 import type { Store, StoreObject } from './store.ts';
-import { decodeFile } from './x-hyparquet.ts';
+import { decodeFile, type Row } from './x-hyparquet.ts';
 
 export interface Holding {
   key: string;
@@ -25,10 +18,14 @@ export interface Holding {
 /** Sessions of the journal with rows in the file; each event of theirs is noted. */
 export async function sessionsHeld(table: Table, bytes: Uint8Array, journal: Journal): Promise<Set<string>> {
   const held = new Set<string>();
-  for (const row of await decodeFile<'events' | 'replay'>(table, bytes, ['session_id', 'rid', 'seq'])) {
+  const rows: Row[] =
+    table === 'sessions'
+      ? await decodeFile(table, bytes, ['session_id'])
+      : await decodeFile(table, bytes, ['session_id', 'rid', 'seq']);
+  for (const row of rows) {
     if (!journal.has(row.session_id)) continue;
     held.add(row.session_id);
-    if (table === 'events') journal.noteRow(row.session_id, row.rid, row.seq);
+    if (table === 'events' && 'seq' in row) journal.noteRow(row.session_id, row.rid, row.seq);
   }
   return held;
 }
@@ -43,7 +40,7 @@ export async function filesHolding(
   const { store } = parts;
   const holding: Holding[] = [];
   for (const cls of await classesOfDay(parts, project, date))
-    for (const table of ['events', 'replay'] as const)
+    for (const table of TABLES)
       for await (const { key } of store.list(paths.dayPrefix(cls, table, project, date))) {
         const bytes = await getIfThere(store, key);
         const sessions = bytes && (await sessionsHeld(table, bytes, journal));
@@ -69,7 +66,7 @@ export async function writeWithout(
     const sessions = sessionsIn.get(key);
     if (!sessions) continue;
     const before = await parts.store.get(key);
-    const all: (EventRow | ReplayRow)[] = await decodeFile(table, before);
+    const all: Row[] = await decodeFile(table, before);
     const rows = all.filter((row) => !journal.has(row.session_id));
     const bucket = { project: state.project, date, class: cls, table, rows };
     const file = rows.length ? await writeRows(parts, bucket, sealed) : undefined;

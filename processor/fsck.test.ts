@@ -41,12 +41,12 @@ const wrong = async (more: Partial<FsckOptions> = {}): Promise<string[]> =>
 const mend = () =>
   repair({ store, nonce: () => `r${String(nonces++)}`, log: createLog('silent') }, options());
 
-/** Keys of all rows that readers see, of both tables; a row seen twice is twice in it. */
+/** Keys of all recorded rows that readers see; a row seen twice is twice in it. */
 async function seen(project = 'shop'): Promise<string[]> {
   const view = await openLakeReader(store, () => t0).view(project);
   const keys: string[] = [];
   for (const { table, key, class: cls } of view.files)
-    for (const row of await decodeFile<'events' | 'replay'>(table, await store.get(key)))
+    for (const row of table === 'sessions' ? [] : await decodeFile(table, await store.get(key)))
       if (row.project === project && !view.erased.has(row.session_id))
         keys.push(
           `${table} ${cls} ${JSON.stringify(row, (_, v: unknown) => (typeof v === 'bigint' ? String(v) : v))}`,
@@ -274,7 +274,7 @@ describe('what is found and left', () => {
     const kept: string[] = [];
     for (const file of (await openLakeReader(store, () => t0).view('shop')).files)
       if (!file.key.startsWith(paths.l0Prefix))
-        for (const row of await decodeFile<'events' | 'replay'>(file.table, await store.get(file.key)))
+        for (const row of await decodeFile(file.table, await store.get(file.key)))
           if (row.session_id === erased) kept.push(file.key);
     expect(kept).toEqual([]);
   });

@@ -9,16 +9,15 @@ import {
   paths,
   sessionDate,
   type ClassName,
-  type EventRow,
   type Hold,
   type HoldAct,
   type LakeFile,
-  type ReplayRow,
 } from './layout.ts';
 import { publish } from './manifest.ts';
 import { assetNames, copyAssets, dropAssets } from './moved-assets.ts';
+import { withSessions } from './session-files.ts';
 import type { Store, StoreObject } from './store.ts';
-import { decodeFile } from './x-hyparquet.ts';
+import { decodeFile, type Row } from './x-hyparquet.ts';
 
 export { isHeld };
 
@@ -35,7 +34,6 @@ export interface Moved {
   rows: number;
   files: number;
 }
-type Row = EventRow | ReplayRow;
 
 export const readHold = (store: Store, project: string, session: string): Promise<Hold | undefined> =>
   getJsonIfThere<Hold>(store, paths.hold(project, session));
@@ -81,9 +79,7 @@ async function storedClass(
   const day = (await state(project)).days.get(sessionDate(session));
   for (const file of day?.files ?? [])
     if (spans(file, session)) {
-      const rows = await decodeFile<'events' | 'replay'>(file.table, await store.get(file.key), [
-        'session_id',
-      ]);
+      const rows = await decodeFile(file.table, await store.get(file.key), ['session_id']);
       if (rows.some((row) => row.session_id === session)) return classDays(file.class);
     }
   return undefined;
@@ -93,6 +89,7 @@ const spans = (file: LakeFile, session: string): boolean =>
 
 /**
  * Writes the day's files again so that each session's rows are in the class that `daysOf` says; undefined: where they are.
+ * Those of `sessions` are made anew in both classes, for there may be events of a session in the other already.
  * Assets that they tell of come along, and stay behind only for others, or where the day may still bring some. @returns undefined when another published first. @throws StoreError
  */
 export async function moveRows(
@@ -111,9 +108,14 @@ export async function moveRows(
   let moved = 0;
   /** By class that rows left: the assets that they told of. */
   const left = new Map<ClassName, Set<string>>();
+  const touched = new Map<ClassName, Set<string>>();
+  const touch = (cls: ClassName, { session_id }: Row): unknown =>
+    touched.set(cls, (touched.get(cls) ?? new Set()).add(session_id));
   for (const file of state.days.get(date)?.files ?? []) {
     const own = classDays(file.class);
-    const rows: Row[] = mayHold(file) ? await decodeFile(file.table, await store.get(file.key)) : [];
+    const isMade = file.table === 'sessions';
+    const rows: Row[] =
+      !isMade && mayHold(file) ? await decodeFile(file.table, await store.get(file.key)) : [];
     const byDays = new Map<number, Row[]>();
     for (const row of rows) {
       const days = daysOf(row.session_id) ?? own;
@@ -129,6 +131,7 @@ export async function moveRows(
       const bucket = { project, date, class: className(days), table: file.table, rows: group };
       if (days !== own) {
         if (file.table === 'events') moved += group.length;
+        for (const row of group) for (const cls of [file.class, bucket.class]) touch(cls, row);
         const names = assetNames(group, file);
         await copyAssets(store, { project, date, names, from: file.class, to: className(days) });
         left.set(file.class, new Set([...(left.get(file.class) ?? []), ...names]));
@@ -138,7 +141,11 @@ export async function moveRows(
     old.push(file.key);
   }
   if (!old.length) return { rows: 0, files: 0 };
-  const days = new Map([[date, [...kept, ...written]]]);
+  const recorded = [...kept, ...written];
+  const whole = await withSessions(parts, recorded, { project, date, touched });
+  written.push(...whole.filter((file) => !recorded.includes(file)));
+  old.push(...recorded.filter((file) => !whole.includes(file)).map(({ key }) => key));
+  const days = new Map([[date, whole]]);
   if (!(await publish(store, state, { days }, nowMs, parts.nonce()))) {
     await store.remove(written.map(({ key }) => key));
     return undefined;

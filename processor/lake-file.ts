@@ -7,11 +7,12 @@ import {
   type EventRow,
   type LakeFile,
   type ReplayRow,
+  type SessionRow,
   type Table,
 } from './layout.ts';
 import { compareRows, planReplayGroups } from './row-groups.ts';
 import { assetsIn } from './split-assets.ts';
-import { createFileWriter, decodeAssetNames, encodeFile } from './x-hyparquet.ts';
+import { createFileWriter, decodeAssetNames, encodeFile, type Row } from './x-hyparquet.ts';
 
 /** A file's bytes, and its line in a commit or day manifest. */
 export interface EncodedFile {
@@ -25,6 +26,18 @@ export async function encodeEventsFile(key: string, cls: ClassName, rows: EventR
   const bounds = createBounds();
   bounds.add(rows);
   return { bytes, file: bounds.describe(key, 'events', cls, bytes) };
+}
+
+/** Of rows in the order of the file. There must be at least one. */
+export async function encodeSessionsFile(
+  key: string,
+  cls: ClassName,
+  rows: readonly SessionRow[],
+): Promise<EncodedFile> {
+  const bytes = await encodeFile('sessions', rows, [rows.length]);
+  const bounds = createBounds();
+  bounds.add(rows);
+  return { bytes, file: bounds.describe(key, 'sessions', cls, bytes) };
 }
 
 /** Sorts the rows in place. There must be at least one. */
@@ -86,14 +99,17 @@ export function eventsFileOf(rows: EventRow[]): Promise<Uint8Array> {
   return encodeFile('events', rows.sort(compareRows), [EVENTS_GROUP_ROWS_MAX]);
 }
 
+type Bounded = Pick<Row, 'session_id'> & (Pick<EventRow, 'ts'> | Pick<SessionRow, 'started_at'>);
 /** What is told of a file's rows. */
 function createBounds() {
   let rows = 0;
   let [min, max] = [0n, 0n];
   let [firstSession, lastSession] = ['', ''];
   return {
-    add(more: readonly { session_id: string; ts: bigint }[]): void {
-      for (const { session_id, ts } of more) {
+    add(more: readonly Bounded[]): void {
+      for (const row of more) {
+        const { session_id } = row;
+        const ts = 'ts' in row ? row.ts : row.started_at;
         if (!rows++) [min, max, firstSession] = [ts, ts, session_id];
         if (ts < min) min = ts;
         if (ts > max) max = ts;
@@ -120,7 +136,7 @@ export async function describeFile(
   key: string,
   table: Table,
   cls: ClassName,
-  rows: readonly { session_id: string; ts: bigint }[],
+  rows: readonly Bounded[],
   bytes: Uint8Array,
 ): Promise<LakeFile> {
   const bounds = createBounds();

@@ -5,7 +5,7 @@
  *   v1/l0/shard=07/<from>.json                                      commit: the stream up to `lastSeq` is in these files
  *   v1/l0/shard=07/<from>-<nonce>.r30.{events,replay}.parquet       minutes old, many projects
  *   v1/seen/shard=07/<from>.json                                    frames of commits that were removed, the one at `from` the last
- *   v1/r30/{events,replay}/project=<id>/date=YYYY-MM-DD/<id>.parquet  compacted, one project, one day
+ *   v1/r30/{events,replay,sessions}/project=<id>/date=YYYY-MM-DD/<id>.parquet  compacted, one project, one day
  *   v1/r30/assets/project=<id>/date=<day>/<sha256>.<ending>         what pages showed, once for its class and day
  *   v1/manifest/project=<id>/<version>.json                         root: the days, and what L0 it has taken in
  *   v1/manifest/project=<id>/day/<date>-<nonce>.json                the files of one day
@@ -24,14 +24,21 @@
  * What can be seen is: the files of the newest root manifest, and those of every commit whose `fromSeq` is above the
  * shard's number in that manifest's `l0`; less rows past their class, less erased sessions.
  * `date` is the UTC day on which the session started (its id says it), so that midnight cuts no session.
+ * `sessions` is made of the `events` of its class and day, with them and anew at any time; L0 has none.
  *
- * Version history: 1 — first.
+ * Version history: 1 — first; `sessions` came later, and whoever does not know the table reads the others as before.
  */
+
+import { BROWSERS, DEVICES, namesOf, SYSTEMS } from './user-agent.ts';
 
 export const LAYOUT_VERSION = 1;
 const ROOT = `v${LAYOUT_VERSION}`;
 
-export type Table = 'events' | 'replay';
+export const TABLES = ['events', 'replay', 'sessions'] as const;
+export type Table = (typeof TABLES)[number];
+/** What is recorded; `sessions` follows from it. */
+export const RECORDED_TABLES = ['events', 'replay'] as const;
+export type RecordedTable = (typeof RECORDED_TABLES)[number];
 /** Retention class in a path: `r30`. */
 export type ClassName = `r${number}`;
 export const className = (days: number): ClassName => `r${days}`;
@@ -48,7 +55,7 @@ export const paths = {
   l0ShardPrefix: (shard: number): string => `${ROOT}/l0/${shardPart(shard)}/`,
   commit: (shard: number, fromSeq: number): string =>
     `${ROOT}/l0/${shardPart(shard)}/${digits(fromSeq, 16)}.json`,
-  l0File: (shard: number, fromSeq: number, nonce: string, cls: ClassName, table: Table): string =>
+  l0File: (shard: number, fromSeq: number, nonce: string, cls: ClassName, table: RecordedTable): string =>
     `${ROOT}/l0/${shardPart(shard)}/${digits(fromSeq, 16)}-${nonce}.${cls}.${table}.parquet`,
   seenPrefix: `${ROOT}/seen/`,
   seenShardPrefix: (shard: number): string => `${ROOT}/seen/${shardPart(shard)}/`,
@@ -215,7 +222,83 @@ export const REPLAY_COLUMNS: readonly Column[] = [
     "JSON text of rrweb's `data`; in sealed files `~asset:<name>~` stands for an asset",
   ),
 ];
-export const COLUMNS: Record<Table, readonly Column[]> = { events: EVENTS_COLUMNS, replay: REPLAY_COLUMNS };
+
+/** Between two events of the visitor there is no pause, unless it is longer. */
+export const ACTIVE_GAP_MS_MAX = 10_000;
+export const UTM_PARAMETERS = ['source', 'medium', 'campaign', 'term', 'content'] as const;
+
+/**
+ * Sorted by session_id, which is the key in a class. How far down was scrolled is not told: events say the position, and
+ * not how long the page is. Neither are class and expiry: the path says them, and a move must not make a row wrong.
+ */
+export const SESSIONS_COLUMNS: readonly Column[] = [
+  column(1, 'project', 'string', true, 'the tenant'),
+  column(2, 'session_id', 'string', true, 'UUIDv7 whose time is the start of the session'),
+  column(
+    3,
+    'visitor_id',
+    'string',
+    false,
+    "random id of the visitor's browser, where the site lets one be kept",
+  ),
+  column(4, 'user_id', 'string', false, 'as identify() told last'),
+  column(5, 'started_at', 'timestamp', true, 'first event'),
+  column(6, 'ended_at', 'timestamp', true, 'last event so far'),
+  column(7, 'duration_ms', 'int32', true, 'between them'),
+  column(
+    8,
+    'active_ms',
+    'int32',
+    true,
+    `of that, how long the visitor moved, pressed, scrolled or typed: what lies between two such events of a page load, where it is at most ${ACTIVE_GAP_MS_MAX / 1000} s`,
+  ),
+  column(9, 'events', 'int32', true, 'events of any type'),
+  column(10, 'pages', 'int32', true, 'addresses that were opened'),
+  column(11, 'clicks', 'int32', true, 'clicks, also on disabled controls'),
+  column(12, 'inputs', 'int32', true, 'changes of a field'),
+  column(
+    13,
+    'rage_clicks',
+    'int32',
+    true,
+    'clicks that followed each other fast on one target, from the third on',
+  ),
+  column(14, 'dead_clicks', 'int32', true, 'clicks on what looks clickable of which nothing came'),
+  column(15, 'disabled_clicks', 'int32', true, 'clicks on a disabled control'),
+  column(16, 'errors', 'int32', true, 'script errors and unhandled rejections'),
+  column(
+    17,
+    'gaps',
+    'int32',
+    true,
+    'events that are missing: numbers between the first and the last `seq` of a page load that no event has',
+  ),
+  column(18, 'first_url', 'string', true, 'address at the first event that has one; empty for none'),
+  column(19, 'last_url', 'string', true, 'address at the last event that has one; empty for none'),
+  column(20, 'referrer', 'string', false, 'address that led to the first page, query values dropped'),
+  ...UTM_PARAMETERS.map((name, i) =>
+    column(
+      21 + i,
+      `utm_${name}`,
+      'string',
+      false,
+      `as it stands in \`first_url\`, where the site keeps its value`,
+    ),
+  ),
+  column(26, 'user_agent', 'string', false, 'as the browser gave it'),
+  column(27, 'browser', 'string', true, `${namesOf(BROWSERS)}, other; empty when not told`),
+  column(28, 'os', 'string', true, `${namesOf(SYSTEMS)}, other; empty when not told`),
+  column(29, 'device', 'string', true, `${namesOf(DEVICES)}, desktop; empty when not told`),
+  column(30, 'language', 'string', false, 'of the browser'),
+  column(31, 'viewport_w', 'int32', false, 'CSS pixels at the start'),
+  column(32, 'viewport_h', 'int32', false, 'CSS pixels at the start'),
+  column(33, 'recorder_version', 'string', false, 'name and version of the recorder, as it tells them'),
+];
+export const COLUMNS: Record<Table, readonly Column[]> = {
+  events: EVENTS_COLUMNS,
+  replay: REPLAY_COLUMNS,
+  sessions: SESSIONS_COLUMNS,
+};
 
 export interface EventRow {
   project: string;
@@ -254,12 +337,45 @@ export interface ReplayRow {
   kind: 'event' | 'checkpoint';
   payload: string;
 }
+export interface SessionRow extends Partial<Record<`utm_${(typeof UTM_PARAMETERS)[number]}`, string>> {
+  project: string;
+  session_id: string;
+  visitor_id?: string;
+  user_id?: string;
+  /** Epoch microseconds. */
+  started_at: bigint;
+  ended_at: bigint;
+  duration_ms: number;
+  active_ms: number;
+  events: number;
+  pages: number;
+  clicks: number;
+  inputs: number;
+  rage_clicks: number;
+  dead_clicks: number;
+  disabled_clicks: number;
+  errors: number;
+  gaps: number;
+  first_url: string;
+  last_url: string;
+  referrer?: string;
+  user_agent?: string;
+  browser: string;
+  os: string;
+  device: string;
+  language?: string;
+  viewport_w?: number;
+  viewport_h?: number;
+  recorder_version?: string;
+}
 
 /** A `replay` row group never crosses a session, begins anew at a full snapshot, and is one segment of the player's. */
 export const REPLAY_GROUP_ROWS_MAX = 1024;
 export const REPLAY_GROUP_BYTES_MAX = 8 * 1024 * 1024;
 /** A row group is compressed at one go, and everything else in the process waits for it. */
 export const EVENTS_GROUP_ROWS_MAX = 30_720;
+/** A `sessions` file is one row group, written anew when one of its sessions goes on. */
+export const SESSIONS_FILE_ROWS_MAX = 8192;
 /** The writer holds a file in memory. */
 export const FILE_BYTES_MAX = 128 * 1024 * 1024;
 /** Key in a `replay` file's footer metadata: indices of row groups that begin with a full snapshot or checkpoint, as JSON. */
@@ -277,7 +393,7 @@ export interface LakeFile {
   /** Bounds of session_id, inclusive. */
   firstSession: string;
   lastSession: string;
-  /** Bounds of ts, inclusive, epoch milliseconds. */
+  /** Bounds of ts, of `sessions` of started_at, inclusive, epoch milliseconds. */
   minMs: number;
   maxMs: number;
   /** A `replay` file with checkpoints, whose payloads refer to assets (see `split-assets.ts`). */
@@ -373,6 +489,7 @@ export interface RetentionLine {
 }
 
 export { assetType } from '#protocol';
+export { BROWSERS, DEVICES, SYSTEMS, type AgentRule } from './user-agent.ts';
 export type {
   ErasedObject,
   Erasure,

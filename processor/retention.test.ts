@@ -48,11 +48,11 @@ const wrong = async (): Promise<string[]> =>
   (await fsck(store, { nowMs: t0, graceMs: GRACE_MS })).findings
     .filter(({ level }) => level === 'wrong')
     .map(({ code }) => code);
-/** Of all files that readers see: rows of `events` and `replay` by session and class. */
+/** Of all files that readers see: rows of all tables by session and class. */
 async function rowsByClass(): Promise<Record<string, number>> {
   const counts: Record<string, number> = {};
   for (const file of (await openLakeReader(store, () => nowMs).view('shop')).files)
-    for (const row of await decodeFile<'events' | 'replay'>(file.table, await store.get(file.key))) {
+    for (const row of await decodeFile(file.table, await store.get(file.key))) {
       const name = `${parseInt(row.session_id.slice(-4), 16)} ${file.class}`;
       counts[name] = (counts[name] ?? 0) + 1;
     }
