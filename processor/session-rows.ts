@@ -18,7 +18,9 @@ export const COLUMNS_FOLDED = [
  * A row a session, out of rows of `events` in the order of a file, of which only one is looked at at a time. It says the
  * same as the SQL view `sessions`. Pure.
  */
-export async function* sessionRows(rows: AsyncIterable<EventRow>): AsyncGenerator<SessionRow> {
+export async function* sessionRows(
+  rows: AsyncIterable<EventRow> | Iterable<EventRow>,
+): AsyncGenerator<SessionRow> {
   let fold: Fold | undefined;
   for await (const row of rows) {
     if (fold && fold.session !== row.session_id) {
