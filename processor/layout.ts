@@ -1,3 +1,5 @@
+import type { RecordedTable, Table } from './columns.ts';
+
 /**
  * The lake: which files there are, what stands in them, and which of them count. Pure; every path is made here.
  *
@@ -28,8 +30,6 @@
  *
  * Version history: 1 — first; `sessions` came later, and whoever does not know the table reads the others as before.
  */
-
-import type { RecordedTable, Table } from './columns.ts';
 
 export const LAYOUT_VERSION = 1;
 const ROOT = `v${LAYOUT_VERSION}`;
