@@ -3,10 +3,12 @@ import { dayIsClosed, planIntake, planMerges, unbroken, unexpired } from './comp
 import type { Erasures } from './erasures.ts';
 import { encodeEventsFile, encodeSealedFile, encodeSessionsFile, type EncodedFile } from './lake-file.ts';
 import type { createCommitCache } from './lake-reader.ts';
+import { projectOf } from './lake-scan.ts';
 import {
   classDays,
   dayIsPast,
   paths,
+  placeOf,
   sessionDate,
   type ClassName,
   type Commit,
@@ -50,8 +52,9 @@ const CATCH_UP_BYTES = 64 * 1024 * 1024;
 
 /**
  * Takes commits in: their rows move, project by project, into files of one project and one day, and the files of a day
- * that have become many are merged; the rows of `sessions` follow. Each project's next manifest makes it true at once; of two that do the same one is
- * refused and removes what it wrote. @returns the projects looked at. @throws StoreError
+ * that have become many are merged; the rows of `sessions` follow. Each project's next manifest makes it true at once; of
+ * two that do the same one is refused and removes what it wrote, as who fails does. @returns the projects looked at.
+ * @throws StoreError
  */
 export async function compact(
   parts: CompactParts,
@@ -69,23 +72,41 @@ export async function compact(
     states.set(project, state);
     intake.set(project, planIntake(project, state.root, commits));
   }
-  const moved = await takeIn(parts, intake, nowMs);
-  for (const [project, state] of states) {
-    const written = moved.get(project) ?? [];
-    const change = await planChange(parts, state, written, intake.get(project) ?? [], nowMs);
-    if (!change) continue;
-    if (await publish(parts.store, state, change.manifest, nowMs, parts.nonce())) continue;
-    parts.log.info({ project }, 'another processor compacted first');
-    await parts.store.remove([...written, ...change.written].map(({ file }) => file.key));
+  const unnamed = new Set<string>();
+  const writing = { ...parts, store: notingFiles(parts.store, unnamed) };
+  try {
+    const moved = await takeIn(writing, intake, nowMs);
+    for (const [project, state] of states) {
+      const own = moved.get(project) ?? [];
+      const change = await planChange(writing, state, own, intake.get(project) ?? [], nowMs);
+      if (!change) continue;
+      const written = [...unnamed].filter((key) => projectOf(key) === project);
+      // If nobody knows whether it was published, they stay.
+      for (const key of written) unnamed.delete(key);
+      if (await publish(parts.store, state, change, nowMs, parts.nonce())) continue;
+      parts.log.info({ project }, 'another processor compacted first');
+      await parts.store.remove(written);
+    }
+  } catch (error) {
+    // An erasure that is done meanwhile would not look for them again for an hour.
+    await parts.store.remove([...unnamed]).catch(() => {});
+    throw error;
   }
   return projects;
 }
 
-interface Written {
+/** The store, which notes the data files that are put. */
+const notingFiles = (store: Store, keys: Set<string>): Store => ({
+  ...store,
+  put(key, ...rest) {
+    if (placeOf(key)?.isAsset === false) keys.add(key);
+    return store.put(key, ...rest);
+  },
+});
+
+interface MovedRows {
   date: string;
   file: LakeFile;
-}
-interface MovedRows extends Written {
   sessions: ReadonlySet<string>;
 }
 
@@ -135,10 +156,9 @@ async function planChange(
   moved: readonly MovedRows[],
   commits: readonly Commit[],
   nowMs: number,
-): Promise<{ manifest: ManifestChange; written: Written[] } | undefined> {
+): Promise<ManifestChange | undefined> {
   const days = new Map<string, LakeFile[]>();
   const made = new Map<string, Merge[]>();
-  const written: Written[] = [];
   const dates = new Set([...state.days.keys(), ...moved.map(({ date }) => date)]);
   const { project } = state;
   const isErased = (session: string): boolean => parts.erasures.has(project, session);
@@ -152,7 +172,6 @@ async function planChange(
       const merged = await mergeFiles(parts, state.project, date, group, files);
       files = files.filter((file) => !group.includes(file));
       if (!merged) continue;
-      written.push({ date, file: merged });
       files.push(merged);
       made.set(date, [...(made.get(date) ?? []), { into: merged.key, of: group }]);
     }
@@ -163,10 +182,9 @@ async function planChange(
       catchUpBytes -= bytes;
     }
     const whole = await withSessions(parts, files, { project, date, touched, isErased });
-    for (const file of whole) if (!files.includes(file)) written.push({ date, file });
     if (added.length || merges.length || touched.size) days.set(date, whole);
   }
-  return days.size || commits.length ? { manifest: { days, merges: made, commits }, written } : undefined;
+  return days.size || commits.length ? { days, merges: made, commits } : undefined;
 }
 
 /** By class: sessions of which events came. */
