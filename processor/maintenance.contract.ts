@@ -22,7 +22,7 @@ import {
   type Sender,
   type Sent,
 } from './samples.ts';
-import { openLakeReader, readReplayGroups, StoreError, type Store } from './store.ts';
+import { openLakeReader, readReplayGroups, type Store } from './store.ts';
 import { decodeFile } from './x-hyparquet.ts';
 
 const DAY_MS = 86_400_000;
@@ -171,24 +171,6 @@ export function maintenanceContract(
       expect((await rowsOf('shop')).map(({ seq }) => seq)).toEqual(
         Array.from({ length: 48 }, (_, i) => i + 1),
       );
-    });
-
-    it('leaves no file of a compaction that could not go on, and does it all the next time', async () => {
-      await record({ project: 'shop', session: first, rid: 'a' }, 'page');
-      const real = store;
-      store = withMethods(real, {
-        get: async (key, range) => {
-          if (key.startsWith(paths.classPrefix('r30'))) throw new StoreError('not_found', `${key} went`);
-          return real.get(key, range);
-        },
-      });
-      await expect(maintain().compact(t0)).rejects.toThrow('went');
-      expect(await keysOf(paths.classesPrefix)).toEqual([]);
-      store = real;
-      expect(await rowsOf('shop')).toHaveLength(12);
-      await maintain().compact(t0);
-      expect(await rowsOf('shop')).toHaveLength(12);
-      expect(await keysOf(paths.classesPrefix)).toHaveLength(3);
     });
 
     it('lets a row be gone from storage once its class is over, and not before', async () => {
