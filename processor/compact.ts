@@ -8,7 +8,6 @@ import {
   classDays,
   dayIsPast,
   paths,
-  placeOf,
   sessionDate,
   type ClassName,
   type Commit,
@@ -20,6 +19,7 @@ import {
   type Table,
 } from './layout.ts';
 import { publish, type ManifestChange, type ProjectState } from './manifest.ts';
+import { notingFiles } from './noting-files.ts';
 import { compareRows, sameKey } from './row-groups.ts';
 import { mergedRows, putSealed, wholeRows } from './seal.ts';
 import { withSessions } from './session-files.ts';
@@ -88,21 +88,11 @@ export async function compact(
       await parts.store.remove(written);
     }
   } catch (error) {
-    // An erasure that is done meanwhile would not look for them again for an hour.
     await parts.store.remove([...unnamed]).catch(() => {});
     throw error;
   }
   return projects;
 }
-
-/** The store, which notes the data files that are put. */
-const notingFiles = (store: Store, keys: Set<string>): Store => ({
-  ...store,
-  put(key, ...rest) {
-    if (placeOf(key)?.isAsset === false) keys.add(key);
-    return store.put(key, ...rest);
-  },
-});
 
 interface MovedRows {
   date: string;

@@ -15,6 +15,7 @@ import {
 } from './layout.ts';
 import { publish } from './manifest.ts';
 import { assetNames, copyAssets, dropAssets } from './moved-assets.ts';
+import { notingFiles } from './noting-files.ts';
 import { withSessions } from './session-files.ts';
 import type { Store, StoreObject } from './store.ts';
 import { decodeFile, type Row } from './x-hyparquet.ts';
@@ -102,16 +103,51 @@ export async function moveRows(
 ): Promise<Moved | undefined> {
   const { store } = parts;
   const state = await parts.state(project);
-  const kept: LakeFile[] = [];
-  const written: LakeFile[] = [];
-  const old: string[] = [];
-  let moved = 0;
+  const unnamed = new Set<string>();
+  const plan = await writeMoved(
+    { ...parts, store: notingFiles(store, unnamed) },
+    { project, date, files: state.days.get(date)?.files ?? [] },
+    daysOf,
+    mayHold,
+  ).catch(async (error: unknown) => {
+    await store.remove([...unnamed]).catch(() => {});
+    throw error;
+  });
+  if (!plan.old.length) return { rows: 0, files: 0 };
+  if (!(await publish(store, state, { days: new Map([[date, plan.files]]) }, nowMs, parts.nonce()))) {
+    await store.remove([...unnamed]);
+    return undefined;
+  }
+  // At once: a class that is shorter now is over when it says so, not when the replaced file goes.
+  await parts.forget(project, nowMs);
+  await store.remove(plan.old);
+  if (dayIsClosed(date, nowMs)) await dropAssets(parts, project, date, plan.left);
+  return { rows: plan.rows, files: plan.old.length };
+}
+
+interface MovePlan {
+  /** Of the day, as they are to be published. */
+  files: LakeFile[];
+  /** Keys of those that are replaced. */
+  old: string[];
+  /** Of `events`, that are in another class now. */
+  rows: number;
   /** By class that rows left: the assets that they told of. */
-  const left = new Map<ClassName, Set<string>>();
+  left: Map<ClassName, ReadonlySet<string>>;
+}
+async function writeMoved(
+  parts: HoldParts,
+  { project, date, files }: { project: string; date: string; files: readonly LakeFile[] },
+  daysOf: (session: string) => number | undefined,
+  mayHold: (file: LakeFile) => boolean,
+): Promise<MovePlan> {
+  const { store } = parts;
+  const recorded: LakeFile[] = [];
+  const plan: MovePlan = { files: recorded, old: [], rows: 0, left: new Map() };
   const touched = new Map<ClassName, Set<string>>();
   const touch = (cls: ClassName, { session_id }: Row): unknown =>
     touched.set(cls, (touched.get(cls) ?? new Set()).add(session_id));
-  for (const file of state.days.get(date)?.files ?? []) {
+  for (const file of files) {
     const own = classDays(file.class);
     const isMade = file.table === 'sessions';
     const rows: Row[] =
@@ -124,37 +160,26 @@ export async function moveRows(
       else byDays.set(days, [row]);
     }
     if (!byDays.size || (byDays.size === 1 && byDays.has(own))) {
-      kept.push(file);
+      recorded.push(file);
       continue;
     }
     for (const [days, group] of byDays) {
       const bucket = { project, date, class: className(days), table: file.table, rows: group };
       if (days !== own) {
-        if (file.table === 'events') moved += group.length;
+        if (file.table === 'events') plan.rows += group.length;
         for (const row of group) for (const cls of [file.class, bucket.class]) touch(cls, row);
         const names = assetNames(group, file);
         await copyAssets(store, { project, date, names, from: file.class, to: className(days) });
-        left.set(file.class, new Set([...(left.get(file.class) ?? []), ...names]));
+        plan.left.set(file.class, new Set([...(plan.left.get(file.class) ?? []), ...names]));
       }
-      written.push(await writeRows(parts, bucket, file.sealed));
+      recorded.push(await writeRows(parts, bucket, file.sealed));
     }
-    old.push(file.key);
+    plan.old.push(file.key);
   }
-  if (!old.length) return { rows: 0, files: 0 };
-  const recorded = [...kept, ...written];
-  const whole = await withSessions(parts, recorded, { project, date, touched });
-  written.push(...whole.filter((file) => !recorded.includes(file)));
-  old.push(...recorded.filter((file) => !whole.includes(file)).map(({ key }) => key));
-  const days = new Map([[date, whole]]);
-  if (!(await publish(store, state, { days }, nowMs, parts.nonce()))) {
-    await store.remove(written.map(({ key }) => key));
-    return undefined;
-  }
-  // At once: a class that is shorter now is over when it says so, not when the replaced file goes.
-  await parts.forget(project, nowMs);
-  await store.remove(old);
-  if (dayIsClosed(date, nowMs)) await dropAssets(parts, project, date, left);
-  return { rows: moved, files: old.length };
+  if (!plan.old.length) return plan;
+  plan.files = await withSessions(parts, recorded, { project, date, touched });
+  const gone = recorded.filter((file) => !plan.files.includes(file)).map(({ key }) => key);
+  return { ...plan, old: [...plan.old, ...gone] };
 }
 
 /** Makes one session's rows be where its object says. */
