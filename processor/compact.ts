@@ -23,7 +23,7 @@ import { notingFiles } from './noting-files.ts';
 import { compareRows, sameKey } from './row-groups.ts';
 import { mergedRows, putSealed, wholeRows } from './seal.ts';
 import { withSessions } from './session-files.ts';
-import type { Store } from './store.ts';
+import { StoreError, type Store } from './store.ts';
 import { decodeFile, type Row } from './x-hyparquet.ts';
 
 export interface CompactParts {
@@ -171,7 +171,15 @@ async function planChange(
       touched.set(cls, new Set());
       catchUpBytes -= bytes;
     }
-    const whole = await withSessions(parts, files, { project, date, touched, isErased });
+    const whole = await withSessions(parts, files, { project, date, touched, isErased }).catch(
+      (error: unknown) => {
+        // What is recorded goes on without what follows from it.
+        if (error instanceof StoreError && error.code !== 'not_found') throw error;
+        const told = { err: error, project, date };
+        parts.log.warn(told, 'sessions cannot be made of the events of a day; look with mutoscope fsck');
+        return files.filter((file) => file.table !== 'sessions' || !touched.has(file.class));
+      },
+    );
     if (added.length || merges.length || touched.size) days.set(date, whole);
   }
   return days.size || commits.length ? { days, merges: made, commits } : undefined;
