@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { API_ERRORS } from '#api';
-import { EVENTS_COLUMNS, REPLAY_COLUMNS, type Column } from '#layout';
+import { EVENTS_COLUMNS, REPLAY_COLUMNS, SESSIONS_COLUMNS, type Column } from '#layout';
 import { SIGNAL_DEFINITIONS, WIRE_ERRORS } from '#protocol';
 import { VIEWS } from '#query';
 import { CONFIG } from '#service';
@@ -41,6 +41,7 @@ export const TABLES: Record<string, () => string> = {
     ),
   'events-columns': () => columns(EVENTS_COLUMNS),
   'replay-columns': () => columns(REPLAY_COLUMNS),
+  'sessions-columns': () => columns(SESSIONS_COLUMNS),
   views: () =>
     table(
       ['view', 'what it holds'],

@@ -1,8 +1,9 @@
 import type { Log } from '#service';
-import { dayIsClosed, planIntake, planMerges, unbroken } from './compaction.ts';
+import { dayIsClosed, planIntake, planMerges, unbroken, unexpired } from './compaction.ts';
 import type { Erasures } from './erasures.ts';
-import { encodeEventsFile, encodeSealedFile } from './lake-file.ts';
+import { encodeEventsFile, encodeSealedFile, encodeSessionsFile, type EncodedFile } from './lake-file.ts';
 import type { createCommitCache } from './lake-reader.ts';
+import { projectOf } from './lake-scan.ts';
 import {
   classDays,
   dayIsPast,
@@ -14,13 +15,16 @@ import {
   type LakeFile,
   type Merge,
   type ReplayRow,
+  type SessionRow,
   type Table,
 } from './layout.ts';
 import { publish, type ManifestChange, type ProjectState } from './manifest.ts';
+import { notingFiles } from './noting-files.ts';
 import { compareRows, sameKey } from './row-groups.ts';
 import { mergedRows, putSealed, wholeRows } from './seal.ts';
-import type { Store } from './store.ts';
-import { decodeFile } from './x-hyparquet.ts';
+import { withSessions } from './session-files.ts';
+import { StoreError, type Store } from './store.ts';
+import { decodeFile, type Row } from './x-hyparquet.ts';
 
 export interface CompactParts {
   store: Store;
@@ -31,7 +35,6 @@ export interface CompactParts {
   log: Log;
 }
 
-type Row = EventRow | ReplayRow;
 export interface Bucket {
   project: string;
   date: string;
@@ -44,11 +47,14 @@ export interface Bucket {
 const RAW_BYTES_MAX = 64 * 1024 * 1024;
 /** What a row weighs beside its payload, roughly. */
 const ROW_BYTES = 256;
+/** Bytes of `events` out of which one compaction makes `sessions` that are missing, as of a lake that was without them. */
+const CATCH_UP_BYTES = 64 * 1024 * 1024;
 
 /**
  * Takes commits in: their rows move, project by project, into files of one project and one day, and the files of a day
- * that have become many are merged. Each project's next manifest makes it true at once; of two that do the same one is
- * refused and removes what it wrote. @returns the projects looked at. @throws StoreError
+ * that have become many are merged; the rows of `sessions` follow. Each project's next manifest makes it true at once; of
+ * two that do the same one is refused and removes what it wrote, as who fails does. @returns the projects looked at.
+ * @throws StoreError
  */
 export async function compact(
   parts: CompactParts,
@@ -66,21 +72,32 @@ export async function compact(
     states.set(project, state);
     intake.set(project, planIntake(project, state.root, commits));
   }
-  const moved = await takeIn(parts, intake, nowMs);
-  for (const [project, state] of states) {
-    const written = moved.get(project) ?? [];
-    const change = await planChange(parts, state, written, intake.get(project) ?? [], nowMs);
-    if (!change) continue;
-    if (await publish(parts.store, state, change.manifest, nowMs, parts.nonce())) continue;
-    parts.log.info({ project }, 'another processor compacted first');
-    await parts.store.remove([...written, ...change.written].map(({ file }) => file.key));
+  const unnamed = new Set<string>();
+  const writing = { ...parts, store: notingFiles(parts.store, unnamed) };
+  try {
+    const moved = await takeIn(writing, intake, nowMs);
+    for (const [project, state] of states) {
+      const own = moved.get(project) ?? [];
+      const change = await planChange(writing, state, own, intake.get(project) ?? [], nowMs);
+      if (!change) continue;
+      const written = [...unnamed].filter((key) => projectOf(key) === project);
+      // If nobody knows whether it was published, they stay.
+      for (const key of written) unnamed.delete(key);
+      if (await publish(parts.store, state, change, nowMs, parts.nonce())) continue;
+      parts.log.info({ project }, 'another processor compacted first');
+      await parts.store.remove(written);
+    }
+  } catch (error) {
+    await parts.store.remove([...unnamed]).catch(() => {});
+    throw error;
   }
   return projects;
 }
 
-interface Written {
+interface MovedRows {
   date: string;
   file: LakeFile;
+  sessions: ReadonlySet<string>;
 }
 
 /** Reads each commit's files once, whatever number of projects wants rows of them. */
@@ -88,17 +105,18 @@ async function takeIn(
   parts: CompactParts,
   intake: ReadonlyMap<string, readonly Commit[]>,
   nowMs: number,
-): Promise<Map<string, Written[]>> {
+): Promise<Map<string, MovedRows[]>> {
   const wanted = new Map<Commit, Set<string>>();
   for (const [project, commits] of intake)
     for (const commit of commits) wanted.set(commit, (wanted.get(commit) ?? new Set()).add(project));
-  const written = new Map<string, Written[]>();
+  const written = new Map<string, MovedRows[]>();
   let buckets = new Map<string, Bucket>();
   let rawBytes = 0;
   const write = async (): Promise<void> => {
     for (const bucket of buckets.values()) {
-      const file = await writeRows(parts, bucket);
-      written.set(bucket.project, [...(written.get(bucket.project) ?? []), { date: bucket.date, file }]);
+      const sessions = new Set(bucket.rows.map((row) => row.session_id));
+      const made = { date: bucket.date, file: await writeRows(parts, bucket), sessions };
+      written.set(bucket.project, [...(written.get(bucket.project) ?? []), made]);
     }
     buckets = new Map();
     rawBytes = 0;
@@ -125,29 +143,64 @@ async function takeIn(
 async function planChange(
   parts: CompactParts,
   state: ProjectState,
-  moved: readonly Written[],
+  moved: readonly MovedRows[],
   commits: readonly Commit[],
   nowMs: number,
-): Promise<{ manifest: ManifestChange; written: Written[] } | undefined> {
+): Promise<ManifestChange | undefined> {
   const days = new Map<string, LakeFile[]>();
   const made = new Map<string, Merge[]>();
-  const written: Written[] = [];
   const dates = new Set([...state.days.keys(), ...moved.map(({ date }) => date)]);
-  for (const date of dates) {
-    const added = moved.filter((one) => one.date === date).map(({ file }) => file);
+  const { project } = state;
+  const isErased = (session: string): boolean => parts.erasures.has(project, session);
+  let catchUpBytes = CATCH_UP_BYTES;
+  for (const date of [...dates].sort().reverse()) {
+    const ofDay = moved.filter((one) => one.date === date);
+    const added = ofDay.map(({ file }) => file);
     let files = [...(state.days.get(date)?.files ?? []), ...added];
     const merges = planMerges(files, dayIsClosed(date, nowMs));
     for (const group of merges) {
       const merged = await mergeFiles(parts, state.project, date, group, files);
       files = files.filter((file) => !group.includes(file));
       if (!merged) continue;
-      written.push({ date, file: merged });
       files.push(merged);
       made.set(date, [...(made.get(date) ?? []), { into: merged.key, of: group }]);
     }
-    if (added.length || merges.length) days.set(date, files);
+    const touched = touchedBy(ofDay);
+    for (const [cls, bytes] of withoutSessions(unexpired(date, files, nowMs))) {
+      if (touched.has(cls) || catchUpBytes <= 0) continue;
+      touched.set(cls, new Set());
+      catchUpBytes -= bytes;
+    }
+    const whole = await withSessions(parts, files, { project, date, touched, isErased }).catch(
+      (error: unknown) => {
+        // What is recorded goes on without what follows from it.
+        if (error instanceof StoreError && error.code !== 'not_found') throw error;
+        const told = { err: error, project, date };
+        parts.log.warn(told, 'sessions cannot be made of the events of a day; look with mutoscope fsck');
+        return files.filter((file) => file.table !== 'sessions' || !touched.has(file.class));
+      },
+    );
+    if (added.length || merges.length || touched.size) days.set(date, whole);
   }
-  return days.size || commits.length ? { manifest: { days, merges: made, commits }, written } : undefined;
+  return days.size || commits.length ? { days, merges: made, commits } : undefined;
+}
+
+/** By class: sessions of which events came. */
+function touchedBy(moved: readonly MovedRows[]): Map<ClassName, Set<string>> {
+  const touched = new Map<ClassName, Set<string>>();
+  for (const { file, sessions } of moved)
+    if (file.table === 'events')
+      touched.set(file.class, new Set([...(touched.get(file.class) ?? []), ...sessions]));
+  return touched;
+}
+
+/** Classes with `events` and no `sessions`, and bytes of the former. */
+function withoutSessions(files: readonly LakeFile[]): Map<ClassName, number> {
+  const bytes = new Map<ClassName, number>();
+  for (const file of files)
+    if (file.table === 'events') bytes.set(file.class, (bytes.get(file.class) ?? 0) + file.bytes);
+  for (const file of files) if (file.table === 'sessions') bytes.delete(file.class);
+  return bytes;
 }
 
 async function mergeFiles(
@@ -186,10 +239,13 @@ export async function writeRows(
   if (table === 'replay' && !areSealed)
     return (await putSealed(store, { key, class: cls, project, date }, wholeRows(unique as ReplayRow[])))!
       .file;
-  const { file, bytes } =
-    table === 'events'
-      ? await encodeEventsFile(key, cls, unique as EventRow[])
-      : await encodeSealedFile(key, cls, unique as ReplayRow[]);
+  const { file, bytes } = await encodeRows(table, key, cls, unique);
   await store.put(key, bytes);
   return file;
+}
+
+function encodeRows(table: Table, key: string, cls: ClassName, rows: readonly Row[]): Promise<EncodedFile> {
+  if (table === 'events') return encodeEventsFile(key, cls, rows as EventRow[]);
+  if (table === 'sessions') return encodeSessionsFile(key, cls, rows as SessionRow[]);
+  return encodeSealedFile(key, cls, rows as ReplayRow[]);
 }

@@ -4,6 +4,7 @@ import {
   pendingCommits,
   type Commit,
   type LakeFile,
+  type RecordedTable,
   type RootManifest,
 } from './layout.ts';
 
@@ -44,11 +45,13 @@ const tierOf = (bytes: number): number => {
 
 /**
  * Which files of one day to write as one: those of a class and table in a tier that has become full; once the day is
- * closed, for nothing more comes, whatever fits together. Each group has at least two files.
+ * closed, for nothing more comes, whatever fits together. Each group has at least two files. Those of `sessions` are
+ * written anew as their rows are.
  */
 export function planMerges(files: readonly LakeFile[], dayIsClosed: boolean): LakeFile[][] {
   const groups = new Map<string, LakeFile[]>();
   for (const file of files) {
+    if (file.table === 'sessions') continue;
     const kind = `${file.class} ${file.table} ${dayIsClosed ? '' : tierOf(file.bytes)}`;
     groups.set(kind, [...(groups.get(kind) ?? []), file]);
   }
@@ -63,7 +66,7 @@ function smallestThatFit(files: readonly LakeFile[]): LakeFile[] {
   let bytes = 0;
   return files
     .toSorted((a, b) => a.bytes - b.bytes)
-    .filter((file) => (bytes += file.bytes) <= MERGE_BYTES_MAX[file.table]);
+    .filter((file) => (bytes += file.bytes) <= MERGE_BYTES_MAX[file.table as RecordedTable]);
 }
 
 const HOUR_MS = 3_600_000;

@@ -4,7 +4,7 @@ import { sessionsHeld } from './erase-day.ts';
 import type { QuarantineNote } from './flush.ts';
 import { stateOf, type Journal } from './journal.ts';
 import { encodeJson, getIfThere, getJson } from './lake-reader.ts';
-import { paths, takenIn, type Commit, type Seen, type Table } from './layout.ts';
+import { paths, takenIn, type Commit, type RecordedTable, type Seen } from './layout.ts';
 import type { Store } from './store.ts';
 
 /** Objects of which each can go now, and those that cannot yet. */
@@ -14,7 +14,7 @@ export interface Found {
 }
 
 const shardsOf = (journal: Journal): number[] => [...new Set(journal.sessions.map(shardOf))];
-const tableOf = (key: string): Table => (key.endsWith('.events.parquet') ? 'events' : 'replay');
+const tableOf = (key: string): RecordedTable => (key.endsWith('.events.parquet') ? 'events' : 'replay');
 
 /** Data files of commits that held the sessions: left when a project has not taken its rows out of one of them. */
 export async function committedObjects(parts: EraseParts, project: string, journal: Journal): Promise<Found> {

@@ -3,11 +3,11 @@ import type { EraseParts } from './erase.ts';
 import { idsIn } from './erasure-scan.ts';
 import { stateOf, type Journal } from './journal.ts';
 import { getIfThere, getJsonIfThere, rootKeys } from './lake-reader.ts';
-import { paths, type LakeFile, type RootManifest, type Table } from './layout.ts';
+import { paths, TABLES, type LakeFile, type RootManifest, type Table } from './layout.ts';
 import type { ProjectState } from './manifest.ts';
 import { partFile } from './part-file.ts';
 import type { Store, StoreObject } from './store.ts';
-import { decodeFile, decodeSpliceableGroups, readerOf } from './x-hyparquet.ts';
+import { decodeFile, decodeSpliceableGroups, readerOf, type Row } from './x-hyparquet.ts';
 
 export interface Holding {
   key: string;
@@ -20,10 +20,14 @@ export async function sessionsHeld(table: Table, bytes: Uint8Array, journal: Jou
   const groups = table === 'replay' && (await decodeSpliceableGroups(bytes.length, readerOf(bytes)));
   if (groups) return new Set(groups.map(({ session }) => session).filter(journal.has));
   const held = new Set<string>();
-  for (const row of await decodeFile<'events' | 'replay'>(table, bytes, ['session_id', 'rid', 'seq'])) {
+  const rows: Row[] =
+    table === 'sessions'
+      ? await decodeFile(table, bytes, ['session_id'])
+      : await decodeFile(table, bytes, ['session_id', 'rid', 'seq']);
+  for (const row of rows) {
     if (!journal.has(row.session_id)) continue;
     held.add(row.session_id);
-    if (table === 'events') journal.noteRow(row.session_id, row.rid, row.seq);
+    if (table === 'events' && 'seq' in row) journal.noteRow(row.session_id, row.rid, row.seq);
   }
   return held;
 }
@@ -38,7 +42,7 @@ export async function filesHolding(
   const { store } = parts;
   const holding: Holding[] = [];
   for (const cls of await classesOfDay(parts, project, date))
-    for (const table of ['events', 'replay'] as const)
+    for (const table of TABLES)
       for await (const { key } of store.list(paths.dayPrefix(cls, table, project, date))) {
         const bytes = await getIfThere(store, key);
         const sessions = bytes && (await sessionsHeld(table, bytes, journal));

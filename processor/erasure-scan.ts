@@ -1,7 +1,7 @@
 import { RETENTION_DAYS } from '#projects';
 import { shardOf, type Stream } from '#stream';
 import { getIfThere } from './lake-reader.ts';
-import { className, paths, type Commit, type Scanned, type Seen } from './layout.ts';
+import { className, paths, TABLES, type Commit, type Scanned, type Seen } from './layout.ts';
 import { readable } from './readable.ts';
 import type { Store } from './store.ts';
 import { blocksOf } from './x-avsc.ts';
@@ -85,13 +85,11 @@ function prefixesOf(project: string, date: string, sessions: readonly string[]):
       paths.quarantineShardPrefix(shard),
     ]),
     ...classes.flatMap((cls) => [
-      paths.dayPrefix(cls, 'events', project, date),
-      paths.dayPrefix(cls, 'replay', project, date),
+      ...TABLES.map((table) => paths.dayPrefix(cls, table, project, date)),
       paths.assetsPrefix(cls, project, date),
     ]),
     paths.projectManifestPrefix(project),
-    `${paths.icebergTable(project, 'events')}/`,
-    `${paths.icebergTable(project, 'replay')}/`,
+    ...TABLES.map((table) => `${paths.icebergTable(project, table)}/`),
   ];
 }
 

@@ -18,6 +18,7 @@ export const FINDINGS = {
   wrong_seal: ['day', '`fsck --repair` tells what the file is'],
   wrong_place: ['day', '`fsck --repair` writes its rows where they belong'],
   key_twice: ['day', '`fsck --repair` keeps the row once'],
+  session_rows: ['day', '`fsck --repair` leaves `sessions` out; the next compaction makes it anew'],
   iceberg_differs: ['iceberg', '`fsck --repair` publishes the files anew'],
   iceberg_behind: ['none', "the processor's next compaction publishes it"],
   bad_commit: ['none', 'restore the commit from a backup; until then its shard is not compacted'],

@@ -1,6 +1,6 @@
 import { unbroken } from './compaction.ts';
 import { finding, type Finding, type FindingCode } from './findings.ts';
-import { compareIceberg, readIceberg } from './iceberg-check.ts';
+import { compareIceberg, readIceberg, type IcebergTable } from './iceberg-check.ts';
 import {
   compareHash,
   compareLine,
@@ -10,7 +10,7 @@ import {
   type FileProblem,
 } from './inspect-file.ts';
 import { projectOf, scanLake, type LakeScan } from './lake-scan.ts';
-import { getIfThere, newestRoot } from './lake-reader.ts';
+import { getIfThere, listErased, newestRoot } from './lake-reader.ts';
 import {
   classDays,
   commitFiles,
@@ -19,11 +19,14 @@ import {
   pendingCommits,
   placeOf,
   takenIn,
+  TABLES,
   type Commit,
   type LakeFile,
   type RootManifest,
+  type Table,
 } from './layout.ts';
 import { createKnownKeys } from './known-keys.ts';
+import { createSessionCheck } from './session-check.ts';
 import { isStoreError, type Store, type StoreObject } from './store.ts';
 
 /**
@@ -97,11 +100,9 @@ async function checkProject(
   report: FsckReport,
 ): Promise<void> {
   const { findings } = report;
-  const tables = {
-    events: await readIceberg(store, project, 'events'),
-    replay: await readIceberg(store, project, 'replay'),
-  };
-  const published = Math.max(tables.events?.manifestVersion ?? 0, tables.replay?.manifestVersion ?? 0);
+  const tables = new Map<Table, IcebergTable | undefined>();
+  for (const table of TABLES) tables.set(table, await readIceberg(store, project, table));
+  const published = Math.max(...[...tables.values()].map((table) => table?.manifestVersion ?? 0));
   const [version, root] = newestOf(scan, project);
   const key = paths.manifest(project, Math.max(version, published));
   if (version && !root) return void findings.push(finding('bad_root', key, 'it is no manifest', { project }));
@@ -138,13 +139,13 @@ async function checkProject(
     await checkDay(store, scan, { project, date, files: day.files }, options, report);
   }
   if (whole)
-    for (const table of ['events', 'replay'] as const)
+    for (const table of TABLES)
       findings.push(
         ...compareIceberg(
           project,
           root,
           files.filter((file) => file.table === table),
-          tables[table],
+          tables.get(table),
         ),
       );
 }
@@ -157,6 +158,7 @@ async function checkDay(
   report: FsckReport,
 ): Promise<void> {
   const known = createKnownKeys();
+  const sessions = createSessionCheck();
   const commits = [...scan.commits.values()].filter((commit) => commit !== undefined);
   for (const commit of pendingCommits(project, newestOf(scan, project)[1], commits))
     known.addSessions(project, commit.sessions);
@@ -172,13 +174,14 @@ async function checkDay(
       continue;
     }
     const rows = await checkFile(store, file, object, options, report, say);
-    const twice = rows?.find((row) => !known.add(file.table, row));
+    sessions.add(file, rows);
+    const twice = rows?.find((row) => !known.add(file.table, row, file.class));
     if (twice)
       report.findings.push(
         finding(
           'key_twice',
           file.key,
-          `session ${twice.session_id} seq ${twice.seq} is in another file too`,
+          `session ${twice.session_id}${'seq' in twice ? ` seq ${twice.seq}` : ''} is in another file too`,
           {
             project,
             date,
@@ -187,6 +190,9 @@ async function checkDay(
       );
     if (rows) for (const problem of comparePlace(project, date, rows)) say(problem);
   }
+  if (options.quick) return;
+  for (const { key, why } of sessions.differences(await listErased(store, project)))
+    report.findings.push(finding('session_rows', key, why, { project, date }));
 }
 
 /** @returns the file's rows when it was read and is whole */

@@ -15,7 +15,9 @@ import {
 } from './layout.ts';
 import { publish } from './manifest.ts';
 import { copyAssets, dropAssets } from './moved-assets.ts';
+import { notingFiles } from './noting-files.ts';
 import { partFile, type Part } from './part-file.ts';
+import { withSessions } from './session-files.ts';
 import type { Store, StoreObject } from './store.ts';
 import { decodeFile } from './x-hyparquet.ts';
 
@@ -79,9 +81,7 @@ async function storedClass(
   const day = (await state(project)).days.get(sessionDate(session));
   for (const file of day?.files ?? [])
     if (spans(file, session)) {
-      const rows = await decodeFile<'events' | 'replay'>(file.table, await store.get(file.key), [
-        'session_id',
-      ]);
+      const rows = await decodeFile(file.table, await store.get(file.key), ['session_id']);
       if (rows.some((row) => row.session_id === session)) return classDays(file.class);
     }
   return undefined;
@@ -91,6 +91,7 @@ const spans = (file: LakeFile, session: string): boolean =>
 
 /**
  * Writes the day's files again so that each session's rows are in the class that `daysOf` says; undefined: where they are.
+ * Those of `sessions` are made anew in both classes, for there may be events of a session in the other already.
  * Assets that they tell of come along, and stay behind only for others, or where the day may still bring some. @returns undefined when another published first. @throws StoreError
  */
 export async function moveRows(
@@ -103,45 +104,79 @@ export async function moveRows(
 ): Promise<Moved | undefined> {
   const { store } = parts;
   const state = await parts.state(project);
-  const kept: LakeFile[] = [];
-  const written: LakeFile[] = [];
-  const old: string[] = [];
-  let moved = 0;
+  const unnamed = new Set<string>();
+  const plan = await writeMoved(
+    { ...parts, store: notingFiles(store, unnamed) },
+    { project, date, files: state.days.get(date)?.files ?? [] },
+    daysOf,
+    mayHold,
+  ).catch(async (error: unknown) => {
+    await store.remove([...unnamed]).catch(() => {});
+    throw error;
+  });
+  if (!plan.old.length) return { rows: 0, files: 0 };
+  if (!(await publish(store, state, { days: new Map([[date, plan.files]]) }, nowMs, parts.nonce()))) {
+    await store.remove([...unnamed]);
+    return undefined;
+  }
+  // At once: a class that is shorter now is over when it says so, not when the replaced file goes.
+  await parts.forget(project, nowMs);
+  await store.remove(plan.old);
+  if (dayIsClosed(date, nowMs)) await dropAssets(parts, project, date, plan.left);
+  return { rows: plan.rows, files: plan.old.length };
+}
+
+interface MovePlan {
+  /** Of the day, as they are to be published. */
+  files: LakeFile[];
+  /** Keys of those that are replaced. */
+  old: string[];
+  /** Of `events`, that are in another class now. */
+  rows: number;
   /** By class that rows left: the assets that they told of. */
-  const left = new Map<ClassName, Set<string>>();
-  for (const file of state.days.get(date)?.files ?? []) {
+  left: Map<ClassName, ReadonlySet<string>>;
+}
+async function writeMoved(
+  parts: HoldParts,
+  { project, date, files }: { project: string; date: string; files: readonly LakeFile[] },
+  daysOf: (session: string) => number | undefined,
+  mayHold: (file: LakeFile) => boolean,
+): Promise<MovePlan> {
+  const { store } = parts;
+  const recorded: LakeFile[] = [];
+  const plan: MovePlan = { files: recorded, old: [], rows: 0, left: new Map() };
+  const touched = new Map<ClassName, Set<string>>();
+  const touch = (cls: ClassName, session: string): unknown =>
+    touched.set(cls, (touched.get(cls) ?? new Set()).add(session));
+  for (const file of files) {
     const own = classDays(file.class);
+    // Rows of `sessions` are made anew of those that moved.
+    const isMoved = file.table !== 'sessions' && mayHold(file);
     const read = (start: number, end: number) => store.get(file.key, { start, end });
-    const byDays = mayHold(file)
+    const byDays = isMoved
       ? await partFile(file, read, (session) => daysOf(session) ?? own)
       : new Map<number, Part>();
     if (!byDays.size || (byDays.size === 1 && byDays.has(own))) {
-      kept.push(file);
+      recorded.push(file);
       continue;
     }
     for (const [days, part] of byDays) {
       const to = className(days);
       if (days !== own) {
-        if (file.table === 'events') moved += part.rows;
+        if (file.table === 'events') plan.rows += part.rows;
+        for (const session of part.sessions) for (const cls of [file.class, to]) touch(cls, session);
         const names = part.assets;
         await copyAssets(store, { project, date, names, from: file.class, to });
-        left.set(file.class, new Set([...(left.get(file.class) ?? []), ...names]));
+        plan.left.set(file.class, new Set([...(plan.left.get(file.class) ?? []), ...names]));
       }
-      written.push(await part.put(parts, { project, date, class: to }));
+      recorded.push(await part.put(parts, { project, date, class: to }));
     }
-    old.push(file.key);
+    plan.old.push(file.key);
   }
-  if (!old.length) return { rows: 0, files: 0 };
-  const days = new Map([[date, [...kept, ...written]]]);
-  if (!(await publish(store, state, { days }, nowMs, parts.nonce()))) {
-    await store.remove(written.map(({ key }) => key));
-    return undefined;
-  }
-  // At once: a class that is shorter now is over when it says so, not when the replaced file goes.
-  await parts.forget(project, nowMs);
-  await store.remove(old);
-  if (dayIsClosed(date, nowMs)) await dropAssets(parts, project, date, left);
-  return { rows: moved, files: old.length };
+  if (!plan.old.length) return plan;
+  plan.files = await withSessions(parts, recorded, { project, date, touched });
+  const gone = recorded.filter((file) => !plan.files.includes(file)).map(({ key }) => key);
+  return { ...plan, old: [...plan.old, ...gone] };
 }
 
 /** Makes one session's rows be where its object says. */

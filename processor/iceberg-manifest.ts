@@ -1,10 +1,12 @@
 import {
   columnId,
+  KEYS,
   MANIFEST_LIST_SCHEMA,
   MANIFEST_SCHEMA,
   manifestMetadata,
   PARTITION_SPEC_ID,
   SORT_ORDER_ID,
+  TIMES,
 } from './iceberg-schema.ts';
 import { placeOf, type LakeFile, type Table } from './layout.ts';
 import { decodeAvro, encodeAvro } from './x-avsc.ts';
@@ -66,8 +68,8 @@ interface AvroEntry {
 }
 
 export function encodeManifest(table: Table, location: string, entries: readonly Entry[]): Uint8Array {
-  const required = ['project', 'session_id', 'rid', 'seq', 'ts'].map((name) => columnId(table, name));
-  const [session, ts] = [columnId(table, 'session_id'), columnId(table, 'ts')];
+  const required = ['project', ...KEYS[table], TIMES[table]].map((name) => columnId(table, name));
+  const [session, ts] = [columnId(table, 'session_id'), columnId(table, TIMES[table])];
   const records = entries.map(({ status, snapshot, sequence, file }): AvroEntry => {
     const known = status !== 'deleted';
     const bounds = (id: string, ms: number): Pair<Buffer>[] => [
@@ -98,7 +100,7 @@ export function encodeManifest(table: Table, location: string, entries: readonly
 }
 
 export function decodeManifest(table: Table, location: string, bytes: Uint8Array): Entry[] {
-  const [session, ts] = [columnId(table, 'session_id'), columnId(table, 'ts')];
+  const [session, ts] = [columnId(table, 'session_id'), columnId(table, TIMES[table])];
   return decodeAvro<AvroEntry>(MANIFEST_SCHEMA, bytes).map(({ data_file: data, ...entry }) => {
     const key = keyOf(location, data.file_path);
     const text = (bounds: Pair<Buffer>[] | null): string =>

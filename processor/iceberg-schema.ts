@@ -5,7 +5,7 @@ import type { AvroSchema } from './x-avsc.ts';
  * What a table is to Iceberg (format version 2): its schema, partition spec and sort order as they stand in the metadata,
  * and the Avro schemas of manifests and manifest lists. Field ids of columns are those of the layout.
  *
- * The table has no partitions; readers prune by each file's bounds of `ts` and `session_id`. The days of the directories
+ * The table has no partitions; readers prune by each file's bounds of `ts` (of `sessions` `started_at`) and `session_id`. The days of the directories
  * are those on which sessions started, and a session may go on past midnight: a partition by day of `ts` would hide rows.
  * A partition by that day itself would need it as a column in the files: where they lack it, pyiceberg 0.12 finds nothing
  * for a filter by a partition that is not among the columns asked for.
@@ -23,6 +23,13 @@ const TYPES: Record<ColumnType, string> = {
   boolean: 'boolean',
   timestamp: 'timestamptz',
 };
+/** Columns of a table that identify a row, in the order in which files are sorted by them, and the one that says when it was. */
+export const KEYS: Record<Table, readonly string[]> = {
+  events: ['session_id', 'rid', 'seq'],
+  replay: ['session_id', 'rid', 'seq'],
+  sessions: ['session_id'],
+};
+export const TIMES: Record<Table, string> = { events: 'ts', replay: 'ts', sessions: 'started_at' };
 export const columnId = (table: Table, name: string): number =>
   COLUMNS[table].find((column) => column.name === name)!.id;
 
@@ -39,7 +46,7 @@ const schemaOf = (table: Table): object => ({
 });
 const sortOrderOf = (table: Table): object => ({
   'order-id': SORT_ORDER_ID,
-  fields: ['session_id', 'rid', 'seq'].map((name) => ({
+  fields: KEYS[table].map((name) => ({
     transform: 'identity',
     'source-id': columnId(table, name),
     direction: 'asc',

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { createDaysLake, type DaysLake } from './fixture-days.ts';
-import { EVENTS_COLUMNS, paths, sessionDate, utcDate, type EventRow } from './layout.ts';
+import { COLUMNS, paths, sessionDate, utcDate, type EventRow, type Table } from './layout.ts';
 import { openStore, type Store } from './store.ts';
 
 const readers = inject('readers');
@@ -89,7 +89,8 @@ const TYPES = {
   boolean: 'boolean',
   timestamp: 'timestamptz',
 };
-const types = Object.fromEntries(EVENTS_COLUMNS.map(({ name, type }) => [name, TYPES[type]]));
+const typesOf = (table: Table): Record<string, string> =>
+  Object.fromEntries(COLUMNS[table].map(({ name, type }) => [name, TYPES[type]]));
 /** On how many stores. */
 const agreeing = new Map<Reader, number>();
 afterAll(() => {
@@ -109,6 +110,7 @@ describe.skipIf(!readers).each(stores)('other readers of the lake $name', ({ nam
   let lake: DaysLake;
   let others: Readers;
   let events: string;
+  let sessions: string;
 
   beforeAll(async () => {
     if (!isThere) return;
@@ -120,6 +122,7 @@ describe.skipIf(!readers).each(stores)('other readers of the lake $name', ({ nam
     );
     lake = await createDaysLake(store);
     events = `${store.location}/${paths.icebergTable('shop', 'events')}`;
+    sessions = `${store.location}/${paths.icebergTable('shop', 'sessions')}`;
     for (let day = 5; day > 0; day--) {
       await lake.record({ startMs: t0 - day * DAY_MS, days: day % 2 ? 30 : 365 });
       await lake.record({ project: 'bank', startMs: t0 - day * DAY_MS });
@@ -141,8 +144,23 @@ describe.skipIf(!readers).each(stores)('other readers of the lake $name', ({ nam
     it('sees the same rows and types', { timeout: 120_000 }, async ({ skip }) => {
       skipIfMissing(skip);
       expect(await others.answer(reader, 'summary', events)).toEqual(summaryOf(lake.rows('shop')));
-      expect(await others.answer(reader, 'types', events)).toEqual(types);
+      expect(await others.answer(reader, 'types', events)).toEqual(typesOf('events'));
       agreeing.set(reader, (agreeing.get(reader) ?? 0) + 1);
+    });
+
+    it('sees a row a session', { timeout: 60_000 }, async ({ skip }) => {
+      skipIfMissing(skip);
+      const columns = ['session_id', 'events', 'duration_ms', 'first_url'];
+      const ids = [...new Set(lake.rows('shop').map((row) => row.session_id))].sort();
+      const expected = ids.map((id) => [id, 100, 99 * 15_000, 'https://shop.example/']);
+      expect(await others.answer(reader, 'values', sessions, columns)).toEqual(expected);
+      expect(await others.answer(reader, 'types', sessions)).toEqual(typesOf('sessions'));
+      const day = [-2, -1].map((days) => `${utcDate(t0 + days * DAY_MS)}T00:00:00+00:00`);
+      const of = ids.find((id) => sessionDate(id) === utcDate(t0 - 2 * DAY_MS));
+      const answer = await others.answer(reader, 'few', sessions, of, day, 'started_at');
+      const [[files]] = answer as [[number | null, number]];
+      const one = [files === null ? null : 1, 1];
+      expect(answer).toEqual([one, one]);
     });
 
     it('reads no more files than a filter by one session or day needs', async ({ skip }) => {
@@ -216,6 +234,10 @@ describe.skipIf(!readers).each(stores)('other readers of the lake $name', ({ nam
       await lake.erase('shop', row!.session_id, t0);
       await lake.maintain().sweep(t0);
       const after = summaryOf(lake.rows('shop'));
+      for (const reader of others.there)
+        expect(await others.answer(reader, 'values', sessions, ['session_id']), reader).not.toContainEqual([
+          row!.session_id,
+        ]);
       for (const reader of others.there) {
         const opened = await others.ask(reader, 'summary', events, 'erasure');
         if (opened.error === undefined) expect(opened.answer, reader).toEqual(after);

@@ -10,7 +10,7 @@ import {
   type TableState,
 } from './iceberg-plan.ts';
 import { encodeJson, getJson, getJsonIfThere } from './lake-reader.ts';
-import { paths, type DayManifest, type RootManifest } from './layout.ts';
+import { paths, TABLES, type DayManifest, type RootManifest } from './layout.ts';
 import type { ProjectState } from './manifest.ts';
 import { putOnce } from './put-once.ts';
 import { isStoreError, StoreError, type Store } from './store.ts';
@@ -34,7 +34,6 @@ export interface IcebergParts {
   log: Log;
 }
 
-const TABLES = ['events', 'replay'] as const;
 /** Versions of the manifest looked at one by one, so that each becomes its own snapshots. */
 const STATES_MAX = 20;
 const ATTEMPTS_MAX = 10;

@@ -1,11 +1,10 @@
 import { createHash } from 'node:crypto';
 import { describeFile } from './lake-file.ts';
-import { sessionDate, type EventRow, type LakeFile, type ReplayRow, type Table } from './layout.ts';
+import { sessionDate, type LakeFile, type ReplayRow, type Table } from './layout.ts';
 import { compareRows } from './row-groups.ts';
 import { assetsIn } from './split-assets.ts';
-import { decodeFile, decodeFooter, decodeSpliceableGroups, readerOf } from './x-hyparquet.ts';
+import { decodeFile, decodeFooter, decodeSpliceableGroups, readerOf, type Row } from './x-hyparquet.ts';
 
-export type Row = EventRow | ReplayRow;
 export type FileCode =
   | 'unreadable'
   | 'wrong_hash'
@@ -39,7 +38,7 @@ export async function inspectFile(table: Table, bytes: Uint8Array): Promise<Insp
     const at = rows.findIndex((row, i) => i > 0 && compareRows(rows[i - 1]!, row) >= 0);
     if (at > 0)
       problems.push({ code: 'wrong_order', why: `row ${at} does not come after the one before it` });
-    const crossing = table === 'replay' ? firstCrossing(rows, groupRows) : -1;
+    const crossing = table === 'replay' ? firstCrossing(rows as ReplayRow[], groupRows) : -1;
     if (crossing >= 0)
       problems.push({ code: 'wrong_groups', why: `row group ${crossing} holds more than one page load` });
     const mistold = table === 'replay' ? await firstMistold(bytes, rows as ReplayRow[]) : -1;
@@ -52,7 +51,7 @@ export async function inspectFile(table: Table, bytes: Uint8Array): Promise<Insp
   }
 }
 
-function firstCrossing(rows: readonly Row[], groupRows: readonly number[]): number {
+function firstCrossing(rows: readonly ReplayRow[], groupRows: readonly number[]): number {
   let start = 0;
   return groupRows.findIndex((count) => {
     const group = rows.slice(start, (start += count));

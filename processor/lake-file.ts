@@ -8,12 +8,20 @@ import {
   type EventRow,
   type LakeFile,
   type ReplayRow,
+  type SessionRow,
   type Table,
 } from './layout.ts';
 import { compareRows, planReplayGroups } from './row-groups.ts';
 import type { SpliceableGroup } from './splice.ts';
 import { assetsIn } from './split-assets.ts';
-import { createFileWriter, decodeAssetNames, encodeFile, readerOf, type Read } from './x-hyparquet.ts';
+import {
+  createFileWriter,
+  decodeAssetNames,
+  encodeFile,
+  readerOf,
+  type Read,
+  type Row,
+} from './x-hyparquet.ts';
 
 /** A file's bytes, and its line in a commit or day manifest. */
 export interface EncodedFile {
@@ -27,6 +35,18 @@ export async function encodeEventsFile(key: string, cls: ClassName, rows: EventR
   const bounds = createBounds();
   bounds.add(rows);
   return { bytes, file: bounds.describe(key, 'events', cls, bytes) };
+}
+
+/** Of rows in the order of the file. There must be at least one. */
+export async function encodeSessionsFile(
+  key: string,
+  cls: ClassName,
+  rows: readonly SessionRow[],
+): Promise<EncodedFile> {
+  const bytes = await encodeFile('sessions', rows, [rows.length]);
+  const bounds = createBounds();
+  bounds.add(rows);
+  return { bytes, file: bounds.describe(key, 'sessions', cls, bytes) };
 }
 
 /** Sorts the rows in place. There must be at least one. */
@@ -133,6 +153,7 @@ export function eventsFileOf(rows: EventRow[]): Promise<Uint8Array> {
   return encodeFile('events', rows.sort(compareRows), [EVENTS_GROUP_ROWS_MAX]);
 }
 
+type Bounded = Pick<Row, 'session_id'> & (Pick<EventRow, 'ts'> | Pick<SessionRow, 'started_at'>);
 /** What is told of a file's rows. */
 function createBounds() {
   let rows = 0;
@@ -146,10 +167,10 @@ function createBounds() {
     maxMs = Math.max(maxMs, more.maxMs);
   };
   return {
-    add(more: readonly { session_id: string; ts: bigint }[]): void {
-      for (const { session_id: session, ts } of more) {
-        const ms = Number(ts) / 1000;
-        addGroup({ session, rows: 1, minMs: Math.floor(ms), maxMs: Math.ceil(ms) });
+    add(more: readonly Bounded[]): void {
+      for (const row of more) {
+        const ms = Number('ts' in row ? row.ts : row.started_at) / 1000;
+        addGroup({ session: row.session_id, rows: 1, minMs: Math.floor(ms), maxMs: Math.ceil(ms) });
       }
     },
     addGroup,
@@ -173,7 +194,7 @@ export async function describeFile(
   key: string,
   table: Table,
   cls: ClassName,
-  rows: readonly { session_id: string; ts: bigint }[],
+  rows: readonly Bounded[],
   bytes: Uint8Array,
 ): Promise<LakeFile> {
   const bounds = createBounds();

@@ -1,4 +1,12 @@
-import { paths, placeOf, type Commit, type DayManifest, type LakeFile, type RootManifest } from './layout.ts';
+import {
+  paths,
+  placeOf,
+  TABLES,
+  type Commit,
+  type DayManifest,
+  type RootManifest,
+  type Table,
+} from './layout.ts';
 import { isStoreError, type Store, type StoreObject } from './store.ts';
 
 /** What lies in the store, read as far as it can be read, for who may not trust it. */
@@ -61,8 +69,9 @@ export async function scanLake(store: Store, only?: string): Promise<LakeScan> {
 }
 
 export const projectOf = (key: string): string | undefined => /\/project=([^/]+)\//.exec(key)?.[1];
-export const tableOf = (key: string): LakeFile['table'] =>
-  /\/events\/|\.events\.parquet$/.test(key) ? 'events' : 'replay';
+/** Of a data file's key, also of L0. */
+export const tableOf = (key: string): Table =>
+  TABLES.find((table) => key.includes(`/${table}/project=`) || key.endsWith(`.${table}.parquet`)) ?? 'replay';
 
 export async function listAll(store: Store, prefix: string): Promise<StoreObject[]> {
   const objects: StoreObject[] = [];

@@ -1,3 +1,5 @@
+import type { RecordedTable, Table } from './columns.ts';
+
 /**
  * The lake: which files there are, what stands in them, and which of them count. Pure; every path is made here.
  *
@@ -5,7 +7,7 @@
  *   v1/l0/shard=07/<from>.json                                      commit: the stream up to `lastSeq` is in these files
  *   v1/l0/shard=07/<from>-<nonce>.r30.{events,replay}.parquet       minutes old, many projects
  *   v1/seen/shard=07/<from>.json                                    frames of commits that were removed, the one at `from` the last
- *   v1/r30/{events,replay}/project=<id>/date=YYYY-MM-DD/<id>.parquet  compacted, one project, one day
+ *   v1/r30/{events,replay,sessions}/project=<id>/date=YYYY-MM-DD/<id>.parquet  compacted, one project, one day
  *   v1/r30/assets/project=<id>/date=<day>/<sha256>.<ending>         what pages showed, once for its class and day
  *   v1/manifest/project=<id>/<version>.json                         root: the days, and what L0 it has taken in
  *   v1/manifest/project=<id>/day/<date>-<nonce>.json                the files of one day
@@ -24,14 +26,14 @@
  * What can be seen is: the files of the newest root manifest, and those of every commit whose `fromSeq` is above the
  * shard's number in that manifest's `l0`; less rows past their class, less erased sessions.
  * `date` is the UTC day on which the session started (its id says it), so that midnight cuts no session.
+ * `sessions` is made of the `events` of its class and day, with them and anew at any time; L0 has none.
  *
- * Version history: 1 — first.
+ * Version history: 1 — first; `sessions` came later, and whoever does not know the table reads the others as before.
  */
 
 export const LAYOUT_VERSION = 1;
 const ROOT = `v${LAYOUT_VERSION}`;
 
-export type Table = 'events' | 'replay';
 /** Retention class in a path: `r30`. */
 export type ClassName = `r${number}`;
 export const className = (days: number): ClassName => `r${days}`;
@@ -48,7 +50,7 @@ export const paths = {
   l0ShardPrefix: (shard: number): string => `${ROOT}/l0/${shardPart(shard)}/`,
   commit: (shard: number, fromSeq: number): string =>
     `${ROOT}/l0/${shardPart(shard)}/${digits(fromSeq, 16)}.json`,
-  l0File: (shard: number, fromSeq: number, nonce: string, cls: ClassName, table: Table): string =>
+  l0File: (shard: number, fromSeq: number, nonce: string, cls: ClassName, table: RecordedTable): string =>
     `${ROOT}/l0/${shardPart(shard)}/${digits(fromSeq, 16)}-${nonce}.${cls}.${table}.parquet`,
   seenPrefix: `${ROOT}/seen/`,
   seenShardPrefix: (shard: number): string => `${ROOT}/seen/${shardPart(shard)}/`,
@@ -130,136 +132,13 @@ export function placeOf(key: string): { class: ClassName; date: string; isAsset:
 /** Days after which a store's own lifecycle rule may delete an object of the class, counted from its creation. */
 export const lifecycleDays = (retentionDays: number): number => retentionDays + 2;
 
-export type ColumnType = 'string' | 'int32' | 'boolean' | 'timestamp' | 'json';
-export interface Column {
-  name: string;
-  /** Parquet field id, never reused. */
-  id: number;
-  type: ColumnType;
-  required: boolean;
-  sentence: string;
-}
-const column = (id: number, name: string, type: ColumnType, required: boolean, sentence: string): Column => ({
-  name,
-  id,
-  type,
-  required,
-  sentence,
-});
-
-/** Sorted by (session_id, rid, seq), which is the key of a row. `timestamp` is INT64 microseconds, UTC. */
-export const EVENTS_COLUMNS: readonly Column[] = [
-  column(1, 'project', 'string', true, 'the tenant'),
-  column(2, 'session_id', 'string', true, 'UUIDv7 whose time is the start of the session'),
-  column(3, 'rid', 'string', true, 'recorder instance: one page load'),
-  column(4, 'seq', 'int32', true, 'ordinal of the event in its rid, from 1; a gap is a loss'),
-  column(5, 'ts', 'timestamp', true, "when it happened, by the server's clock"),
-  column(6, 'type', 'string', true, 'what happened: click, input, navigation, mutation, …'),
-  column(7, 'url', 'string', false, 'address of the page at that moment, query values dropped'),
-  column(8, 'node_id', 'int32', false, "rrweb's id of the node it happened on"),
-  column(9, 'tag', 'string', false, 'element name of the target'),
-  column(10, 'role', 'string', false, 'ARIA role of the target'),
-  column(
-    11,
-    'selector',
-    'string',
-    false,
-    'CSS path of the target; after ` >>> ` it goes on inside a frame or shadow root',
-  ),
-  column(
-    12,
-    'text',
-    'string',
-    false,
-    'accessible text of the target, at most 80 characters, masked as the page is',
-  ),
-  column(13, 'disabled', 'boolean', false, 'whether the clicked control was disabled'),
-  column(14, 'x', 'int32', false, 'CSS pixels in the viewport; for scrolls the scroll position'),
-  column(15, 'y', 'int32', false, 'CSS pixels in the viewport; for scrolls the scroll position'),
-  column(
-    16,
-    'value',
-    'string',
-    false,
-    'value of an input as recorded: masked; address of a request, value of a vital, line of the console',
-  ),
-  column(
-    17,
-    'name',
-    'string',
-    false,
-    'name given to track() or identify(), message of an error, kind of a navigation or form event, method of a request, name of a vital, level of a line',
-  ),
-  column(18, 'status', 'int32', false, 'HTTP status of a request'),
-  column(19, 'duration_ms', 'int32', false, 'how long it took; of a dead click how long was waited'),
-  column(20, 'adds', 'int32', false, 'nodes added by a mutation'),
-  column(21, 'removes', 'int32', false, 'nodes removed by a mutation'),
-  column(22, 'attrs', 'int32', false, 'attribute changes of a mutation'),
-  column(23, 'texts', 'int32', false, 'text changes of a mutation'),
-  column(24, 'props', 'json', false, "a custom event's payload, as JSON"),
-];
-
-export const REPLAY_COLUMNS: readonly Column[] = [
-  column(1, 'project', 'string', true, 'the tenant'),
-  column(2, 'session_id', 'string', true, 'UUIDv7 whose time is the start of the session'),
-  column(3, 'rid', 'string', true, 'recorder instance: one page load'),
-  column(4, 'seq', 'int32', true, 'ordinal of the event in its rid'),
-  column(5, 'ts', 'timestamp', true, "when it happened, by the server's clock"),
-  column(6, 'type', 'int32', true, "rrweb's event type"),
-  column(7, 'kind', 'string', true, '`event`, or `checkpoint` computed by the processor'),
-  column(
-    8,
-    'payload',
-    'string',
-    true,
-    "JSON text of rrweb's `data`; in sealed files `~asset:<name>~` stands for an asset",
-  ),
-];
-export const COLUMNS: Record<Table, readonly Column[]> = { events: EVENTS_COLUMNS, replay: REPLAY_COLUMNS };
-
-export interface EventRow {
-  project: string;
-  session_id: string;
-  rid: string;
-  seq: number;
-  /** Epoch microseconds. */
-  ts: bigint;
-  type: string;
-  url?: string;
-  node_id?: number;
-  tag?: string;
-  role?: string;
-  selector?: string;
-  text?: string;
-  disabled?: boolean;
-  x?: number;
-  y?: number;
-  value?: string;
-  name?: string;
-  status?: number;
-  duration_ms?: number;
-  adds?: number;
-  removes?: number;
-  attrs?: number;
-  texts?: number;
-  props?: string;
-}
-export interface ReplayRow {
-  project: string;
-  session_id: string;
-  rid: string;
-  seq: number;
-  ts: bigint;
-  type: number;
-  kind: 'event' | 'checkpoint';
-  payload: string;
-}
-
 /** A `replay` row group never crosses a session, begins anew at a full snapshot, and is one segment of the player's. */
 export const REPLAY_GROUP_ROWS_MAX = 1024;
 export const REPLAY_GROUP_BYTES_MAX = 8 * 1024 * 1024;
 /** A row group is compressed at one go, and everything else in the process waits for it. */
 export const EVENTS_GROUP_ROWS_MAX = 30_720;
+/** A `sessions` file is one row group, written anew when one of its sessions goes on. */
+export const SESSIONS_FILE_ROWS_MAX = 8192;
 /** The writer holds a file in memory. */
 export const FILE_BYTES_MAX = 128 * 1024 * 1024;
 /** Key in a `replay` file's footer metadata: indices of row groups that begin with a full snapshot or checkpoint, as JSON. */
@@ -279,7 +158,7 @@ export interface LakeFile {
   /** Bounds of session_id, inclusive. */
   firstSession: string;
   lastSession: string;
-  /** Bounds of ts, inclusive, epoch milliseconds. */
+  /** Bounds of ts, of `sessions` of started_at, inclusive, epoch milliseconds. */
   minMs: number;
   maxMs: number;
   /** A `replay` file with checkpoints, whose payloads refer to assets (see `split-assets.ts`). */
@@ -375,6 +254,24 @@ export interface RetentionLine {
 }
 
 export { assetType } from '#protocol';
+export {
+  ACTIVE_GAP_MS_MAX,
+  COLUMNS,
+  EVENTS_COLUMNS,
+  RECORDED_TABLES,
+  REPLAY_COLUMNS,
+  SESSIONS_COLUMNS,
+  TABLES,
+  UTM_PARAMETERS,
+  type Column,
+  type ColumnType,
+  type EventRow,
+  type RecordedTable,
+  type ReplayRow,
+  type SessionRow,
+  type Table,
+} from './columns.ts';
+export { BROWSERS, DEVICES, SYSTEMS, type AgentRule } from './user-agent.ts';
 export type {
   ErasedObject,
   Erasure,

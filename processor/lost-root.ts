@@ -1,7 +1,7 @@
 import { newestVersion } from './iceberg-garbage.ts';
 import { publishedVersion, type Metadata } from './iceberg-plan.ts';
 import { getJson } from './lake-reader.ts';
-import { paths } from './layout.ts';
+import { paths, TABLES } from './layout.ts';
 import { StoreError, type Store } from './store.ts';
 
 /**
@@ -19,7 +19,7 @@ export function createLossWatch(store: Store): (project: string, version: number
 
 async function published(store: Store, project: string): Promise<number> {
   let version = 0;
-  for (const table of ['events', 'replay'] as const)
+  for (const table of TABLES)
     try {
       const at = await newestVersion(store, paths.icebergTable(project, table));
       if (!at) continue;

@@ -10,6 +10,7 @@ import { loadChain } from './chain.ts';
 import { createErasures } from './erasures.ts';
 import { flush } from './flush.ts';
 import { encodeJson, getJson } from './lake-reader.ts';
+import { tableOf } from './lake-scan.ts';
 import { className, paths, sessionDate, type Commit, type Erasure, type EventRow } from './layout.ts';
 import { createMaintenance, type Maintenance } from './maintenance.ts';
 import {
@@ -111,8 +112,7 @@ export function maintenanceContract(
         const contents = [bytes.toString('latin1')];
         if (key.endsWith('.bin') && bytes[0] === 0x1f) contents.push(gunzipSync(bytes).toString());
         if (key.endsWith('.parquet')) {
-          const table = key.includes('replay') ? 'replay' : 'events';
-          const rows = await decodeFile<'events' | 'replay'>(table, bytes);
+          const rows = await decodeFile(tableOf(key), bytes);
           contents.push(
             JSON.stringify(rows, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value)),
           );
@@ -148,6 +148,7 @@ export function maintenanceContract(
       expect(files.map(({ key }) => key.replace(/n\d+/, '*')).sort()).toEqual([
         paths.file('r30', 'events', 'shop', date, '*'),
         paths.file('r30', 'replay', 'shop', date, '*'),
+        paths.file('r30', 'sessions', 'shop', date, '*'),
       ]);
     });
 
@@ -159,7 +160,7 @@ export function maintenanceContract(
         await maintenance.compact(t0);
       }
       const { files } = await openLakeReader(store, () => t0).view('shop');
-      expect(files.map(({ table }) => table).sort()).toEqual(['events', 'replay']);
+      expect(files.map(({ table }) => table).sort()).toEqual(['events', 'replay', 'sessions']);
       const replay = files.find(({ table }) => table === 'replay')!;
       const groups = await readReplayGroups(store, replay);
       expect(groups.map(({ snapshot, rows }) => [snapshot, rows])).toEqual([
@@ -212,7 +213,7 @@ export function maintenanceContract(
       await commit(erased.batch(pageLoad(6, t0, 'secretive')));
       const late = erased.batch(pageLoad(6, t0, 'secretive'));
       for (const { subject, bytes, id } of late) await stream.append(subject, bytes, id);
-      expect(await objectsWith('secretive')).toHaveLength(4 + 4 + 1);
+      expect(await objectsWith('secretive')).toHaveLength(4 + 5 + 1);
 
       const tombstone: Erasure = { v: 1, project: 'shop', session: first, requestedMs: t0 };
       await store.put(paths.erasure('shop', first), encodeJson(tombstone), { ifAbsent: true });
@@ -224,7 +225,7 @@ export function maintenanceContract(
       expect(await rowsOf('bank')).toHaveLength(4);
       const receipt = await getJson<Erasure>(store, paths.erasure('shop', first));
       expect(receipt.done).toMatchObject({ atMs: t0 + 1000, rows: 18, messages: 1 });
-      expect(receipt.done?.filesRewritten).toHaveLength(2);
+      expect(receipt.done?.filesRewritten).toHaveLength(3);
 
       // What comes after is dropped where it comes.
       await commit(erased.batch(pageLoad(6, t0, 'secretive')));
@@ -240,7 +241,7 @@ export function maintenanceContract(
       }
       expect(
         (await objectsWith('secretive')).filter((key) => key.startsWith(paths.classPrefix('r30'))),
-      ).toHaveLength(18);
+      ).toHaveLength(26);
       await store.put(
         paths.erasure('shop', first),
         encodeJson({ v: 1, project: 'shop', session: first, requestedMs: t0 } satisfies Erasure),

@@ -7,6 +7,7 @@ import {
   type EventRow,
   type LakeFile,
   type ReplayRow,
+  type SessionRow,
 } from './layout.ts';
 import { assetsIn } from './split-assets.ts';
 import { isStoreError, type Store } from './store.ts';
@@ -14,11 +15,12 @@ import { decodeAssetNames, decodeFile } from './x-hyparquet.ts';
 
 /** Assets of which rows tell that go to another class: an asset lies beside the rows of its class and day. */
 export function assetNames(
-  rows: readonly (Pick<EventRow, 'type' | 'name'> | Pick<ReplayRow, 'payload'>)[],
+  rows: readonly (Pick<EventRow, 'type' | 'name'> | Pick<ReplayRow, 'payload'> | SessionRow)[],
   { sealed }: Pick<LakeFile, 'sealed'>,
 ): Set<string> {
   const names = rows.flatMap((row) => {
     if ('payload' in row) return sealed ? assetsIn(row.payload) : [];
+    if (!('type' in row)) return [];
     return (row.type === 'asset' || row.type === 'asset_ref') && row.name ? [row.name] : [];
   });
   return new Set(names);

@@ -1,9 +1,9 @@
 import { writeRows, type Bucket, type CompactParts } from './compact.ts';
 import { spliceFile } from './lake-file.ts';
-import { paths, type EventRow, type LakeFile, type ReplayRow } from './layout.ts';
+import { paths, type LakeFile } from './layout.ts';
 import { assetNames } from './moved-assets.ts';
 import type { SpliceableGroup } from './splice.ts';
-import { decodeFile, decodeSpliceableGroups, type Read } from './x-hyparquet.ts';
+import { decodeFile, decodeSpliceableGroups, type Read, type Row } from './x-hyparquet.ts';
 
 /**
  * Parts a file by session. A sealed one is spliced: its footer tells whose each row group is and to which assets it refers, so
@@ -17,6 +17,7 @@ import { decodeFile, decodeSpliceableGroups, type Read } from './x-hyparquet.ts'
  */
 export interface Part {
   rows: number;
+  sessions: ReadonlySet<string>;
   /** Of which it tells. */
   assets: ReadonlySet<string>;
   /** As a file of its own. @throws StoreError */
@@ -37,7 +38,7 @@ export async function partFile<K>(
     const byKey = groupBy(groups, ({ session }) => keyOf(session));
     return new Map(Array.from(byKey, ([key, some]) => [key, splicedPart(some, read)]));
   }
-  const rows: (EventRow | ReplayRow)[] = await decodeFile(file.table, await read(0, file.bytes));
+  const rows: Row[] = await decodeFile(file.table, await read(0, file.bytes));
   const byKey = groupBy(rows, ({ session_id }) => keyOf(session_id));
   return new Map(Array.from(byKey, ([key, some]) => [key, decodedPart(file, some)]));
 }
@@ -53,14 +54,16 @@ function groupBy<T, K>(items: readonly T[], keyOf: (item: T) => K): Map<K, T[]> 
   return groups;
 }
 
-const decodedPart = (file: Pick<LakeFile, 'table' | 'sealed'>, rows: (EventRow | ReplayRow)[]): Part => ({
+const decodedPart = (file: Pick<LakeFile, 'table' | 'sealed'>, rows: Row[]): Part => ({
   rows: rows.length,
+  sessions: new Set(rows.map(({ session_id }) => session_id)),
   assets: assetNames(rows, file),
   put: (parts, place) => writeRows(parts, { ...place, table: file.table, rows }, file.sealed),
 });
 
 const splicedPart = (groups: readonly SpliceableGroup[], read: Read): Part => ({
   rows: groups.reduce((sum, { rows }) => sum + rows, 0),
+  sessions: new Set(groups.map(({ session }) => session)),
   assets: new Set(groups.flatMap(({ assets }) => assets)),
   async put({ store, nonce }, { project, date, class: cls }) {
     const key = paths.file(cls, 'replay', project, date, nonce());

@@ -1,7 +1,7 @@
 """Other programs' readers, for iceberg.readers.test.ts: asks come as JSON lines, answers go as JSON lines.
 
 Each reader tells of an Iceberg table the same things in the same words, so that they can be compared: `summary` its rows, `types`
-its columns' types, `few` how many files (where it can tell) and rows a filter takes by one session and by one day, `appended` how many rows came since
+its columns' types, `values` some of its columns, `few` how many files (where it can tell) and rows a filter takes by one session and by one day, `appended` how many rows came since
 a snapshot, `plain` how many there are below a directory. `open` keeps a table as it is now, under a name, for `summary` to read later.
 """
 
@@ -34,6 +34,9 @@ class Reader:
     def types(self, table):
         return {name: TYPES.get(str(kind), str(kind)) for name, kind in self.columns(self.table(table))}
 
+    def values(self, table, columns):
+        return sorted(map(list, self.rows(self.table(table), columns)))
+
     def open(self, table, name):
         self.opened[name] = self.table(table)
 
@@ -63,18 +66,25 @@ class PyIceberg(Reader):
     def numbers(self, table):
         return of_arrow(table.scan().to_arrow())
 
-    def few(self, table, session, ts):
+    def few(self, table, session, ts, time="ts"):
         counts = []
-        for filter in (f"session_id = '{session}'", f"ts >= '{ts[0]}' and ts < '{ts[1]}'"):
+        for filter in (f"session_id = '{session}'", f"{time} >= '{ts[0]}' and {time} < '{ts[1]}'"):
             scan = self.table(table).scan(row_filter=filter)
             counts.append([len(list(scan.plan_files())), scan.to_arrow().num_rows])
         return counts
+
+    def rows(self, table, columns):
+        return rows_of(table.scan(selected_fields=tuple(columns)).to_arrow(), columns)
 
     def snapshots(self, table):
         return [
             [snapshot.snapshot_id, snapshot.summary.operation.value]
             for snapshot in self.table(table).metadata.snapshots
         ]
+
+
+def rows_of(table, columns):
+    return zip(*(table.column(name).to_pylist() for name in columns))
 
 
 def of_arrow(rows):
@@ -127,12 +137,15 @@ class PyArrow(PyIceberg):
     def numbers(self, table):
         return of_arrow(table.to_table())
 
-    def few(self, table, session, ts):
+    def rows(self, table, columns):
+        return rows_of(table.to_table(columns=columns), columns)
+
+    def few(self, table, session, ts, time="ts"):
         import datetime as dt
         import pyarrow.compute as pc
 
         low, high = map(dt.datetime.fromisoformat, ts)
-        filters = (pc.field("session_id") == session, (pc.field("ts") >= low) & (pc.field("ts") < high))
+        filters = (pc.field("session_id") == session, (pc.field(time) >= low) & (pc.field(time) < high))
         return [[None, self.table(table).to_table(filter=one).num_rows] for one in filters]
 
 
@@ -157,6 +170,9 @@ class Polars(PyIceberg):
             c("props").str.len_chars().sum(), (c("text") == "Größe").sum(),
         ).collect()  # fmt: skip
         return list(row.row(0))
+
+    def rows(self, table, columns):
+        return table.select(columns).collect().rows()
 
     def appended(self, table, since):
         import polars as pl
@@ -188,12 +204,12 @@ class Polars(PyIceberg):
             .item()
         )
 
-    def few(self, table, session, ts):
+    def few(self, table, session, ts, time="ts"):
         import datetime as dt
         import polars as pl
 
         low, high = map(dt.datetime.fromisoformat, ts)
-        filters = (pl.col("session_id") == session, (pl.col("ts") >= low) & (pl.col("ts") < high))
+        filters = (pl.col("session_id") == session, (pl.col(time) >= low) & (pl.col(time) < high))
         return [[None, self.table(table).filter(one).select(pl.len()).collect().item()] for one in filters]
 
 
@@ -238,13 +254,16 @@ class DuckDB(Reader):
     def numbers(self, table):
         return [int(value or 0) for value in self.ask(COUNTS.format(table=table, micros="epoch_us(ts)"))[0]]
 
+    def rows(self, table, columns):
+        return self.ask(f"SELECT {', '.join(columns)} FROM {table}")
+
     def plain(self, folder):
         return self.ask(
             f"SELECT count(*) FROM read_parquet('{folder}/**/*.parquet', hive_partitioning = true) WHERE date >= DATE '2000-01-01'"
         )[0][0]
 
-    def few(self, table, session, ts):
-        filters = (f"session_id = '{session}'", f"ts >= TIMESTAMPTZ '{ts[0]}' AND ts < TIMESTAMPTZ '{ts[1]}'")
+    def few(self, table, session, ts, time="ts"):
+        filters = (f"session_id = '{session}'", f"{time} >= TIMESTAMPTZ '{ts[0]}' AND {time} < TIMESTAMPTZ '{ts[1]}'")
         counts = []
         for one in filters:
             sql = f"SELECT count(*) FROM {self.table(table)} WHERE {one}"
@@ -291,9 +310,15 @@ class ClickHouse(Reader):
             for value in self.ask(COUNTS.format(table=table, micros="toUnixTimestamp64Micro(ts)"))[0]
         ]
 
-    def few(self, table, session, ts):
+    def rows(self, table, columns):
+        return [
+            [int(value) if isinstance(value, str) and value.isdigit() else value for value in row]
+            for row in self.ask(f"SELECT {', '.join(columns)} FROM {table}")
+        ]
+
+    def few(self, table, session, ts, time="ts"):
         times = [f"toDateTime64('{one[:19].replace('T', ' ')}', 6, 'UTC')" for one in ts]
-        filters = (f"session_id = '{session}'", f"ts >= {times[0]} AND ts < {times[1]}")
+        filters = (f"session_id = '{session}'", f"{time} >= {times[0]} AND {time} < {times[1]}")
         return [
             [None, int(self.ask(f"SELECT count() FROM {self.table(table)} WHERE {one}")[0][0])]
             for one in filters
@@ -335,8 +360,11 @@ class Spark(Reader):
             for value in self.session.sql(COUNTS.format(table="asked", micros="unix_micros(ts)")).collect()[0]
         ]
 
-    def few(self, table, session, ts):
-        filters = (f"session_id = '{session}'", f"ts >= '{ts[0]}' AND ts < '{ts[1]}'")
+    def rows(self, table, columns):
+        return [tuple(row) for row in table.select(*columns).collect()]
+
+    def few(self, table, session, ts, time="ts"):
+        filters = (f"session_id = '{session}'", f"{time} >= '{ts[0]}' AND {time} < '{ts[1]}'")
         asked = [self.table(table).where(one) for one in filters]
         return [[len({row[0] for row in one.selectExpr("_file").collect()}), one.count()] for one in asked]
 

@@ -5,7 +5,7 @@ import { planRepair } from './findings.ts';
 import { fsck, type FsckOptions, type FsckReport } from './fsck.ts';
 import { readIceberg } from './iceberg-check.ts';
 import { createIceberg } from './iceberg.ts';
-import { inspectFile, sha256Of, type Row } from './inspect-file.ts';
+import { inspectFile, sha256Of } from './inspect-file.ts';
 import { createKnownKeys } from './known-keys.ts';
 import { describeFile, isSealedFile } from './lake-file.ts';
 import { encodeJson, listErased } from './lake-reader.ts';
@@ -17,6 +17,7 @@ import {
   pendingCommits,
   placeOf,
   sessionDate,
+  TABLES,
   type ClassName,
   type Commit,
   type LakeFile,
@@ -25,6 +26,7 @@ import {
 } from './layout.ts';
 import { createManifestReader, publish } from './manifest.ts';
 import type { Store, StoreObject } from './store.ts';
+import type { Row } from './x-hyparquet.ts';
 
 /**
  * Makes what is lost or damaged of a lake's manifests anew, from the data files themselves.
@@ -34,7 +36,8 @@ import type { Store, StoreObject } from './store.ts';
  * whose rows are all new stays as it is, of another the new rows are written again, and one with none is a leftover (it
  * was merged). Of a lost root nobody knows which commits it had taken in, so what they hold and no file has is written
  * too, and all of them count as taken in; for a single day the root says it, and rows of commits that it has not taken in
- * are left to these. Nothing is removed but what cannot be read, once it is copied to quarantine.
+ * are left to these. Nothing is removed but what cannot be read, once it is copied to quarantine. `sessions` are left out,
+ * for they follow from the others: the next compaction makes them anew.
  */
 export interface RepairParts {
   store: Store;
@@ -80,9 +83,7 @@ async function rebuild(
   const { store } = parts;
   const roots = [...(scan.roots.get(project) ?? [])];
   const base = roots.findLast(([, root]) => root)?.[1];
-  const published = await Promise.all(
-    (['events', 'replay'] as const).map((t) => readIceberg(store, project, t)),
-  );
+  const published = await Promise.all(TABLES.map((table) => readIceberg(store, project, table)));
   const version = Math.max(
     0,
     ...roots.map(([n]) => n),
@@ -200,7 +201,11 @@ async function gather(
       out.broken.push(key);
       continue;
     }
-    const fresh = rows.filter((row) => isWanted(row, cls) && known.add(table, row));
+    if (table === 'sessions') {
+      if (tableOf(key) !== table) out.broken.push(key);
+      continue;
+    }
+    const fresh = rows.filter((row) => isWanted(row, cls) && known.add(table, row, cls));
     const place = placeOf(key)!;
     const belongs =
       place.class === cls &&
@@ -217,7 +222,7 @@ async function gather(
       await write(
         table,
         cls,
-        rows.filter((row) => isWanted(row, cls) && known.add(table, row)),
+        rows.filter((row) => isWanted(row, cls) && known.add(table, row, cls)),
       );
     }
   return out;
@@ -229,7 +234,7 @@ function badManifests(scan: LakeScan, project: string): string[] {
   return [...roots.map(([version]) => paths.manifest(project, version)), ...days.map(([key]) => key)];
 }
 
-/** Rows in the files that the newest readable manifests name. */
+/** Recorded rows in the files that the newest readable manifests name. */
 function rowsTold(
   scan: LakeScan,
   base: RootManifest | undefined,
@@ -237,7 +242,8 @@ function rowsTold(
 ): number {
   let rows = 0;
   for (const [date, key] of Object.entries(base?.days ?? {}))
-    if (!dates || dates.has(date)) for (const file of scan.days.get(key)?.files ?? []) rows += file.rows;
+    if (!dates || dates.has(date))
+      for (const file of scan.days.get(key)?.files ?? []) if (file.table !== 'sessions') rows += file.rows;
   return rows;
 }
 

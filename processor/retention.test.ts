@@ -48,14 +48,23 @@ const wrong = async (): Promise<string[]> =>
   (await fsck(store, { nowMs: t0, graceMs: GRACE_MS })).findings
     .filter(({ level }) => level === 'wrong')
     .map(({ code }) => code);
-/** Of all files that readers see: rows of `events` and `replay` by session and class. */
+/** Of all files that readers see: rows of `events` and `replay` by session and class. Of those compacted `sessions` tells the same. */
 async function rowsByClass(): Promise<Record<string, number>> {
   const counts: Record<string, number> = {};
+  const compacted: Record<string, number> = {};
+  const told: Record<string, number> = {};
   for (const file of (await openLakeReader(store, () => nowMs).view('shop')).files)
-    for (const row of await decodeFile<'events' | 'replay'>(file.table, await store.get(file.key))) {
+    for (const row of await decodeFile(file.table, await store.get(file.key))) {
       const name = `${parseInt(row.session_id.slice(-4), 16)} ${file.class}`;
+      if ('started_at' in row) {
+        expect(told[name], 'a session has one row in a class').toBeUndefined();
+        told[name] = 2 * row.events;
+        continue;
+      }
       counts[name] = (counts[name] ?? 0) + 1;
+      if (!file.key.startsWith(paths.l0Prefix)) compacted[name] = (compacted[name] ?? 0) + 1;
     }
+  expect(told).toEqual(compacted);
   return counts;
 }
 async function keysOf(prefix: string = paths.classesPrefix): Promise<string[]> {
@@ -72,17 +81,17 @@ describe('a class of its own number of days', () => {
     await lake.record({ startMs: start, count: 3, days: 46 });
     await sweep();
     const kept = (days: number): Promise<string[]> => keysOf(paths.classPrefix(`r${days}`));
-    expect(await kept(45)).toHaveLength(2);
+    expect(await kept(45)).toHaveLength(3);
     nowMs = dayEndMs(date, 45) - 1;
     await sweep();
-    expect(await kept(45)).toHaveLength(2);
+    expect(await kept(45)).toHaveLength(3);
     nowMs = dayEndMs(date, 45);
     expect(nowMs - (start + 45 * DAY_MS)).toBe(2 * DAY_MS);
     await sweep();
     nowMs += GRACE_MS;
     await sweep();
     expect(await kept(45)).toEqual([]);
-    expect(await kept(46)).toHaveLength(2);
+    expect(await kept(46)).toHaveLength(3);
   });
 
   it('gets a rule for deletion by age, which a bucket has no room for without end', () => {
@@ -111,7 +120,7 @@ describe('a class of its own number of days', () => {
     await sweep();
     nowMs += 30 * HOUR_MS;
     await sweep();
-    expect(await keysOf(paths.classPrefix('r45'))).toHaveLength(3);
+    expect(await keysOf(paths.classPrefix('r45'))).toHaveLength(4);
     await lake.erase('shop', session(1), nowMs);
     await sweep();
     expect(await keysOf(paths.classPrefix('r45'))).toEqual([]);
@@ -127,7 +136,7 @@ describe('a move', () => {
     await lake.record({ startMs: start, count: 4 });
     await sweep();
     expect(await rowsByClass()).toEqual({ '1 r30': 6, '2 r30': 8 });
-    expect(await retention.move('shop', session(1), 90)).toMatchObject({ rows: 3, files: 2 });
+    expect(await retention.move('shop', session(1), 90)).toMatchObject({ rows: 3, files: 3 });
     expect(await rowsByClass()).toEqual({ '1 r90': 6, '2 r30': 8 });
     expect(Buffer.from(await store.get(paths.asset('r90', 'shop', date, name)))).toEqual(bytes);
     // The day is closed, and no other tells of it.
@@ -244,18 +253,18 @@ it('each sweep that collects reports what is stored of each class and day, and w
       line.bytes > 0,
     ]);
   expect(await lines('shop')).toEqual([
-    [30, date, 3, 2, dayEndMs(date, 30), 0, true],
-    [45, date, 4, 2, dayEndMs(date, 45), 0, true],
+    [30, date, 3, 3, dayEndMs(date, 30), 0, true],
+    [45, date, 4, 3, dayEndMs(date, 45), 0, true],
   ]);
-  expect(await lines('bank')).toEqual([[30, date, 5, 2, dayEndMs(date, 30), 0, true]]);
+  expect(await lines('bank')).toEqual([[30, date, 5, 3, dayEndMs(date, 30), 0, true]]);
   // The collection that begins a sweep comes before the expiry.
   nowMs = dayEndMs(date, 30);
   await sweep();
-  expect((await lines('shop'))![0]).toEqual([30, date, 3, 2, dayEndMs(date, 30), 3, true]);
+  expect((await lines('shop'))![0]).toEqual([30, date, 3, 3, dayEndMs(date, 30), 3, true]);
   await sweep();
   // Out of sight, and kept for the grace.
-  expect((await lines('shop'))![0]).toEqual([30, date, 0, 2, dayEndMs(date, 30), 0, true]);
+  expect((await lines('shop'))![0]).toEqual([30, date, 0, 3, dayEndMs(date, 30), 0, true]);
   nowMs += GRACE_MS;
   await sweep();
-  expect((await lines('shop'))![0]).toEqual([45, date, 4, 2, dayEndMs(date, 45), 0, true]);
+  expect((await lines('shop'))![0]).toEqual([45, date, 4, 3, dayEndMs(date, 45), 0, true]);
 });

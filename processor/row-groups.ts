@@ -5,15 +5,16 @@ import { REPLAY_GROUP_BYTES_MAX, REPLAY_GROUP_ROWS_MAX, type ReplayRow } from '.
 export function compareRows(a: RowKey, b: RowKey): number {
   return (
     compare(a.session_id, b.session_id) ||
-    compare(a.rid, b.rid) ||
-    a.seq - b.seq ||
+    compare(a.rid ?? '', b.rid ?? '') ||
+    (a.seq ?? 0) - (b.seq ?? 0) ||
     compare(a.kind ?? '', b.kind ?? '')
   );
 }
 export interface RowKey {
   session_id: string;
-  rid: string;
-  seq: number;
+  /** Of a session there is one row. */
+  rid?: string;
+  seq?: number;
   /** A checkpoint has the seq of the event before which it stands. */
   kind?: ReplayRow['kind'];
 }

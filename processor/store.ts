@@ -75,7 +75,8 @@ export {
   type LakeReader,
   type LakeView,
 } from './lake-reader.ts';
-export { encodeEventsFile, encodeReplayFile, type EncodedFile } from './lake-file.ts';
+export { encodeEventsFile, encodeReplayFile, encodeSessionsFile, type EncodedFile } from './lake-file.ts';
+export { sessionRows } from './session-rows.ts';
 export { createAssetReader, playedRows } from './seal.ts';
 export type { ReplayGroup } from './x-hyparquet.ts';
 export { fsck, type FsckOptions, type FsckReport } from './fsck.ts';

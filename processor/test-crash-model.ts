@@ -136,8 +136,12 @@ export function createWatcher(
   async function rowsOf(file: LakeFile): Promise<Row[]> {
     const known = decoded.get(file.key);
     if (known) return known;
-    const all = await decodeFile<'events' | 'replay'>(file.table, await store.get(file.key));
+    const all = await decodeFile(file.table, await store.get(file.key));
     const rows = all.flatMap((row): Row[] => {
+      if ('started_at' in row) {
+        const { project, session_id: session, started_at: ts } = row;
+        return [{ project, session, ts, payload: String(row.events), key: `${file.table} ${session}` }];
+      }
       if ('kind' in row && row.kind !== 'event') return [];
       const { project, session_id: session, ts } = row;
       const payload = 'payload' in row ? row.payload : row.type === 'asset' ? (row.name ?? '') : '';
@@ -152,13 +156,15 @@ export function createWatcher(
     const rows = new Map<string, Row>();
     for (const project of projects) {
       const view = await openLakeReader(store, now).view(project);
+      const compacted = createCounts();
       for (const file of view.files) {
-        if (file.table !== 'events' && file.table !== 'replay') continue;
         const read = await rowsOf(file).catch((error: unknown) => {
           if (!isStoreError(error, 'not_found')) throw error;
           found.lost.push(`${file.key}, which is to be read`);
           return [];
         });
+        if (!file.key.startsWith(paths.l0Prefix)) compacted.add(file, read);
+        if (file.table === 'sessions') continue;
         for (const row of read) {
           const isHidden =
             view.erased.has(row.session) || Number(row.ts / 1000n) < cutoffMs(classDays(file.class), nowMs);
@@ -167,6 +173,7 @@ export function createWatcher(
           rows.set(row.key, row);
         }
       }
+      found.wrong.push(...compacted.differences(view.erased));
     }
     return rows;
   }
@@ -221,6 +228,29 @@ export function createWatcher(
         found.lost.push(`${key} from quarantine`);
     }
   }
+}
+
+/** Whether of each class `sessions` has one row a session, which tells as many events as were compacted. */
+function createCounts() {
+  const events = new Map<string, number>();
+  const told = new Map<string, string[]>();
+  return {
+    add({ table, class: cls }: LakeFile, rows: readonly { session: string; payload: string }[]): void {
+      for (const { session, payload } of rows) {
+        const key = `${cls} ${session}`;
+        if (table === 'events') events.set(key, (events.get(key) ?? 0) + 1);
+        if (table === 'sessions') told.set(key, [...(told.get(key) ?? []), payload]);
+      }
+    },
+    differences: (erased: ReadonlySet<string>): string[] =>
+      [...new Set([...events.keys(), ...told.keys()])].flatMap((key) => {
+        if (erased.has(key.split(' ')[1]!)) return [];
+        const [is, should] = [(told.get(key) ?? []).join(', '), String(events.get(key) ?? '')];
+        return is === should
+          ? []
+          : [`sessions of ${key} tell ${is || 'nothing'} where ${should || 'nothing'} is`];
+      }),
+  };
 }
 const QUARANTINE_MS_MIN = 29 * 86_400_000;
 

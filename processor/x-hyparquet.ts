@@ -1,5 +1,5 @@
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
-import { parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
+import { parquetMetadataAsync, parquetRead } from 'hyparquet';
 import type {
   AsyncBuffer,
   ColumnMetaData,
@@ -20,6 +20,7 @@ import {
   type ColumnType,
   type EventRow,
   type ReplayRow,
+  type SessionRow,
   type Table,
 } from './layout.ts';
 import { isOneLoad, isOurs, shifted, type SpliceableGroup } from './splice.ts';
@@ -30,7 +31,14 @@ export type { FileMetaData, RowGroup, SchemaElement };
  * Parquet as every engine reads it: zstd, PLAIN and dictionary encodings only (Spark's Iceberg reader knows neither RLE
  * booleans nor DELTA), instants as INT64 microseconds in UTC, field ids, one page a column chunk.
  */
-export type RowOf<T extends Table> = T extends 'events' ? EventRow : ReplayRow;
+export interface Rows {
+  events: EventRow;
+  replay: ReplayRow;
+  sessions: SessionRow;
+}
+export type RowOf<T extends Table> = Rows[T];
+/** A row of any of the tables. */
+export type Row = Rows[Table];
 
 const ZSTD_LEVEL = 9;
 const CREATED_BY = 'mutoscope';
@@ -72,7 +80,10 @@ const schemaOf = (columns: readonly Column[]): SchemaElement[] => [
 ];
 
 /** Columns whose bounds no reader prunes by; bounds of payloads would only make the footer long. */
-const WITHOUT_BOUNDS = new Set(['payload', 'props', 'value', 'text', 'selector', 'name']);
+const WITHOUT_BOUNDS = new Set([
+  ...['payload', 'props', 'value', 'text', 'selector', 'name'],
+  ...['first_url', 'last_url', 'referrer', 'user_agent'],
+]);
 
 /** Writes a file row group by row group, so that of its rows only those of one are in memory. */
 export interface FileWriter<T extends Table> {
@@ -184,22 +195,31 @@ async function decodeRows<T extends Table>(
   table: T,
   file: AsyncBuffer,
   metadata: FileMetaData,
-  columns: string[] = COLUMNS[table].map((column) => column.name),
+  wanted: readonly string[] = COLUMNS[table].map((column) => column.name),
+  range: { rowStart?: number; rowEnd?: number } = {},
 ): Promise<RowOf<T>[]> {
-  const rows = await parquetReadObjects({
-    file,
-    metadata,
-    columns,
+  const { rowStart, rowEnd } = range;
+  // A column that came later is not in older files.
+  const names = new Set(metadata.schema.map(({ name }) => name));
+  const columns = wanted.filter((name) => names.has(name));
+  let rows: unknown[][] = [];
+  await parquetRead({
+    ...{ file, metadata, columns, rowStart, rowEnd },
     compressors: decompressors,
     parsers,
     geoparquet: false,
+    rowFormat: 'array',
+    onComplete: (read) => void (rows = read as unknown[][]),
   });
-  return rows.map(withoutNulls) as unknown as RowOf<T>[];
-}
-
-function withoutNulls(row: Record<string, unknown>): Record<string, unknown> {
-  for (const name in row) if (row[name] === null || row[name] === undefined) delete row[name];
-  return row;
+  // Objects that nothing is deleted from: three times as fast, and half the memory.
+  return rows.map((cells) => {
+    const row: Record<string, unknown> = {};
+    for (let i = 0; i < columns.length; i++) {
+      const cell = cells[i];
+      if (cell !== null && cell !== undefined) row[columns[i]!] = cell;
+    }
+    return row;
+  }) as unknown as RowOf<T>[];
 }
 
 /** Bytes `[start, start + bytes.length)` of a file of `length` bytes. */
@@ -213,6 +233,61 @@ function bufferOf(bytes: Uint8Array, start: number, length: number): AsyncBuffer
       return new Uint8Array(bytes.subarray(from - start, to - start)).buffer;
     },
   };
+}
+
+/** A row group of a file that is sorted by session. */
+export interface SortedGroup {
+  /** Bounds of session_id, inclusive. */
+  firstSession: string;
+  lastSession: string;
+  /** Places of its rows in the file, half open. */
+  rowStart: number;
+  rowEnd: number;
+}
+export interface SortedFile<T extends Table> {
+  groups: SortedGroup[];
+  /** One request. @throws what `read` throws */
+  rowsOf(group: SortedGroup, columns?: readonly (keyof RowOf<T> & string)[]): Promise<RowOf<T>[]>;
+}
+
+/** Reads the footer, and of the rest what is asked for. @throws what `read` throws */
+export async function openSorted<T extends Table>(
+  table: T,
+  length: number,
+  read: Read,
+): Promise<SortedFile<T>> {
+  const metadata = await readFooter(length, read);
+  const spans = new Map<SortedGroup, readonly [start: number, end: number]>();
+  let rowStart = 0;
+  for (const { columns, num_rows: rows } of metadata.row_groups) {
+    const metas = columns.map((chunk) => chunk.meta_data!);
+    const { statistics } = metas.find((meta) => meta.path_in_schema[0] === 'session_id')!;
+    const group: SortedGroup = {
+      firstSession: statistics!.min_value as string,
+      lastSession: statistics!.max_value as string,
+      rowStart,
+      rowEnd: (rowStart += Number(rows)),
+    };
+    const chunks = metas.map(chunkOf);
+    spans.set(group, [
+      Math.min(...chunks.map(([start]) => start)),
+      Math.max(...chunks.map(([, , end]) => end)),
+    ]);
+  }
+  return {
+    groups: [...spans.keys()],
+    async rowsOf(group, columns) {
+      const [start, end] = spans.get(group)!;
+      const file = bufferOf(await read(start, end), start, length);
+      return decodeRows(table, file, metadata, columns, group);
+    },
+  };
+}
+
+/** Of a column chunk: first byte, first byte of the data page, end. */
+function chunkOf(meta: ColumnMetaData): readonly [start: number, dataStart: number, end: number] {
+  const start = Number(meta.dictionary_page_offset ?? meta.data_page_offset);
+  return [start, Number(meta.data_page_offset), start + Number(meta.total_compressed_size)];
 }
 
 /** A row group of a `replay` file: one segment for the player. All its rows are of one rid, in the order of seq. */
@@ -300,10 +375,7 @@ function replayGroup(group: RowGroup, index: number, snapshot: boolean): ReplayG
   const bounds = (name: string): Statistics =>
     metas.find((meta) => meta.path_in_schema[0] === name)?.statistics ?? {};
   const ts = bounds('ts');
-  const chunks = metas.map((meta) => {
-    const start = Number(meta.dictionary_page_offset ?? meta.data_page_offset);
-    return [start, Number(meta.data_page_offset), start + Number(meta.total_compressed_size)] as const;
-  });
+  const chunks = metas.map(chunkOf);
   const start = Math.min(...chunks.map(([from]) => from));
   const end = Math.max(...chunks.map(([, , to]) => to));
   return {

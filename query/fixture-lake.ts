@@ -9,11 +9,21 @@ import {
   type CommitSession,
   type EventRow,
   type LakeFile,
+  type RecordedTable,
   type ReplayRow,
+  type SessionRow,
+  type Table,
 } from '#layout';
 import { hashApiKey, type Project, type ProjectsDocument, type Scope } from '#projects';
 import { createHttp, createLog, createMetrics, readConfig, type Config, type Http } from '#service';
-import { encodeEventsFile, encodeReplayFile, openStore, type Store } from '#store';
+import {
+  encodeEventsFile,
+  encodeReplayFile,
+  encodeSessionsFile,
+  openStore,
+  sessionRows,
+  type Store,
+} from '#store';
 import { createQuery } from './query.ts';
 
 /** For tests: a lake in a temporary directory, made with the processor's own writers, and the service over it. */
@@ -61,7 +71,7 @@ export async function openFixtureLake(location?: string): Promise<FixtureLake> {
     async flush(sessions, days = 30) {
       const fromSeq = ++commits * 100;
       const cls = className(days);
-      const key = (table: 'events' | 'replay'): string => paths.l0File(0, fromSeq, 'nonce', cls, table);
+      const key = (table: RecordedTable): string => paths.l0File(0, fromSeq, 'nonce', cls, table);
       const events = await encodeEventsFile(key('events'), cls, sessions.flatMap(eventRows));
       const replay = await encodeReplayFile(key('replay'), cls, sessions.flatMap(replayRows));
       for (const { file, bytes } of [events, replay]) await put(file.key, bytes);
@@ -91,12 +101,16 @@ export async function openFixtureLake(location?: string): Promise<FixtureLake> {
       const version = ++versions;
       const cls = className(days);
       const date = sessionDate(sessions[0]!.id);
-      const key = (table: 'events' | 'replay'): string =>
-        paths.file(cls, table, project, date, `file-${version}`);
-      const events = await encodeEventsFile(key('events'), cls, sessions.flatMap(eventRows));
+      const key = (table: Table): string => paths.file(cls, table, project, date, `file-${version}`);
+      // Sorted by it.
+      const rows = sessions.flatMap(eventRows);
+      const events = await encodeEventsFile(key('events'), cls, rows);
       const replay = await encodeReplayFile(key('replay'), cls, sessions.flatMap(replayRows));
-      for (const { file, bytes } of [events, replay]) await put(file.key, bytes);
-      const files = [events.file, replay.file];
+      const made: SessionRow[] = [];
+      for await (const row of sessionRows(rows)) made.push(row);
+      const encoded = [events, replay, await encodeSessionsFile(key('sessions'), cls, made)];
+      for (const { file, bytes } of encoded) await put(file.key, bytes);
+      const files = encoded.map(({ file }) => file);
       const dayKey = paths.dayManifest(project, date, `nonce-${version}`);
       await put(dayKey, json({ v: 1, project, date, files }));
       const root = {

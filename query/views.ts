@@ -1,4 +1,14 @@
-import { EVENTS_COLUMNS, SESSION_ID, type Column } from '#layout';
+import {
+  BROWSERS,
+  DEVICES,
+  EVENTS_COLUMNS,
+  SESSION_ID,
+  SESSIONS_COLUMNS,
+  SYSTEMS,
+  UTM_PARAMETERS,
+  type AgentRule,
+  type Column,
+} from '#layout';
 import { RETENTION_COLUMNS, retentionSql } from './retention-sql.ts';
 
 /**
@@ -60,81 +70,68 @@ export function eventsSql(classes: readonly ClassFiles[], erased: Iterable<strin
 
 const quote = (value: string): string => `'${value.replaceAll("'", "''")}'`;
 
-const AGENT = `any_value(props->>'$.userAgent') FILTER (type = 'environment')`;
-const BROWSER = `CASE
+const told = (name: string): string => `environment->>'$.${name}'`;
+/** As `nameOf`. */
+const agentSql = (rules: readonly AgentRule[], other: string): string => `CASE
     WHEN user_agent IS NULL THEN ''
-    WHEN regexp_matches(user_agent, 'Edg(e|A|iOS)?/') THEN 'Edge'
-    WHEN regexp_matches(user_agent, 'OPR/|Opera') THEN 'Opera'
-    WHEN regexp_matches(user_agent, 'Firefox/|FxiOS/') THEN 'Firefox'
-    WHEN regexp_matches(user_agent, 'Chrome/|Chromium/|CriOS/') THEN 'Chrome'
-    WHEN regexp_matches(user_agent, 'Safari/') THEN 'Safari'
-    ELSE 'other' END`;
-const OS = `CASE
-    WHEN user_agent IS NULL THEN ''
-    WHEN regexp_matches(user_agent, 'Android') THEN 'Android'
-    WHEN regexp_matches(user_agent, 'iPhone|iPad|iPod') THEN 'iOS'
-    WHEN regexp_matches(user_agent, 'Windows') THEN 'Windows'
-    WHEN regexp_matches(user_agent, 'Mac OS X|Macintosh') THEN 'macOS'
-    WHEN regexp_matches(user_agent, 'CrOS') THEN 'ChromeOS'
-    WHEN regexp_matches(user_agent, 'Linux|X11') THEN 'Linux'
-    ELSE 'other' END`;
+    ${rules.map(([pattern, name]) => `WHEN regexp_matches(user_agent, '${pattern}') THEN '${name}'`).join('\n    ')}
+    ELSE '${other}' END`;
 
 const IS_ERROR = `type IN ('error', 'unhandledrejection')`;
 
-/** One row a session out of the rows of `source`: the view takes `events`, the session list what it looks at. */
+/**
+ * One row a session out of the rows of `source`: the view takes `events`, the session list what it looks at. The lake's
+ * table `sessions` says the same, as old as the last compaction (`processor/session-rows.ts`).
+ */
 export const sessionsSql = (source: string): string => `
   SELECT session_id, started_at, ended_at, epoch_ms(ended_at - started_at) / 1000.0 AS duration_s,
     events, pages, clicks, inputs, rage_clicks, disabled_clicks, errors, first_url, last_url,
-    ${BROWSER} AS browser, ${OS} AS os, user_agent, viewport_w, viewport_h,
+    ${agentSql(BROWSERS, 'other')} AS browser, ${agentSql(SYSTEMS, 'other')} AS os, user_agent, viewport_w, viewport_h,
     ended_at + to_days(retention_days) AS expires_at,
     '/sessions/' || session_id AS replay_url,
-    dead_clicks, visitor_id, user_id
+    dead_clicks, visitor_id, user_id,
+    ${agentSql(DEVICES, 'desktop')} AS device, ${told('language')} AS language, nullif(${told('referrer')}, '') AS referrer,
+    ${UTM_PARAMETERS.map((name) => `nullif(regexp_extract(first_url, '[?&]utm_${name}=([^&#]*)', 1), '') AS utm_${name}`).join(', ')},
+    ${told('recorder')} AS recorder_version
   FROM (
-    SELECT session_id, min(ts) AS started_at, max(ts) AS ended_at, count(*) AS events,
-      count(*) FILTER (type = 'navigation' AND name IS DISTINCT FROM 'replace') AS pages,
-      count(*) FILTER (type = 'click') AS clicks,
-      count(*) FILTER (type = 'input') AS inputs,
-      count(*) FILTER (type = 'rage') AS rage_clicks,
-      count(*) FILTER (type = 'click' AND disabled) AS disabled_clicks,
-      count(*) FILTER (${IS_ERROR}) AS errors,
-      count(*) FILTER (type = 'dead') AS dead_clicks,
-      any_value(props->>'$.visitor') FILTER (type = 'environment') AS visitor_id,
-      arg_max(name, ts) FILTER (type = 'identify') AS user_id,
-      coalesce(arg_min(url, ts) FILTER (url <> ''), '') AS first_url,
-      coalesce(arg_max(url, ts) FILTER (url <> ''), '') AS last_url,
-      ${AGENT} AS user_agent,
-      arg_min(x, ts) FILTER (type IN ('meta', 'viewport') AND x > 0) AS viewport_w,
-      arg_min(y, ts) FILTER (type IN ('meta', 'viewport') AND x > 0) AS viewport_h,
-      max(retention_days) AS retention_days
-    FROM ${source} GROUP BY session_id
+    SELECT *, ${told('userAgent')} AS user_agent FROM (
+      SELECT session_id, min(ts) AS started_at, max(ts) AS ended_at, count(*) AS events,
+        count(*) FILTER (type = 'navigation' AND name IS DISTINCT FROM 'replace') AS pages,
+        count(*) FILTER (type = 'click') AS clicks,
+        count(*) FILTER (type = 'input') AS inputs,
+        count(*) FILTER (type = 'rage') AS rage_clicks,
+        count(*) FILTER (type = 'click' AND disabled) AS disabled_clicks,
+        count(*) FILTER (${IS_ERROR}) AS errors,
+        count(*) FILTER (type = 'dead') AS dead_clicks,
+        arg_min(props, ts) FILTER (type = 'environment') AS environment,
+        arg_min(CASE WHEN type = 'environment' THEN props->>'$.visitor' END, ts) AS visitor_id,
+        arg_max(name, ts) FILTER (type = 'identify') AS user_id,
+        coalesce(arg_min(url, ts) FILTER (url <> ''), '') AS first_url,
+        coalesce(arg_max(url, ts) FILTER (url <> ''), '') AS last_url,
+        arg_min(x, ts) FILTER (type IN ('meta', 'viewport') AND x > 0) AS viewport_w,
+        arg_min(y, ts) FILTER (type IN ('meta', 'viewport') AND x > 0) AS viewport_h,
+        max(retention_days) AS retention_days
+      FROM ${source} GROUP BY session_id
+    )
   )`;
 
 const BIGINT = 'BIGINT';
 const INSTANT = 'TIMESTAMP WITH TIME ZONE';
+/** Columns of the lake's table, whose counts are wider here. */
+const ofTable = (...names: string[]) =>
+  names.map((name) => {
+    const { type, sentence } = SESSIONS_COLUMNS.find((one) => one.name === name)!;
+    return column(name, type === 'int32' && !/^viewport/.test(name) ? BIGINT : SQL_TYPES[type], sentence);
+  });
 const sessionColumns = [
-  ...of('session_id'),
-  column('started_at', INSTANT, 'first event'),
-  column('ended_at', INSTANT, 'last event so far'),
+  ...ofTable('session_id', 'started_at', 'ended_at'),
   column('duration_s', 'DOUBLE', 'seconds between them'),
-  column('events', BIGINT, 'events of any type'),
-  column('pages', BIGINT, 'addresses that were opened'),
-  column('clicks', BIGINT, 'clicks, also on disabled controls'),
-  column('inputs', BIGINT, 'changes of a field'),
-  column('rage_clicks', BIGINT, 'clicks that followed each other fast on one target, from the third on'),
-  column('disabled_clicks', BIGINT, 'clicks on a disabled control'),
-  column('errors', BIGINT, 'script errors and unhandled rejections'),
-  column('first_url', 'VARCHAR', 'address at the first event that has one'),
-  column('last_url', 'VARCHAR', 'address at the last event that has one'),
-  column('browser', 'VARCHAR', 'Chrome, Edge, Firefox, Opera, Safari, other; empty when not told'),
-  column('os', 'VARCHAR', 'Windows, macOS, Linux, ChromeOS, Android, iOS, other; empty when not told'),
-  column('user_agent', 'VARCHAR', 'as the browser gave it'),
-  column('viewport_w', 'INTEGER', 'CSS pixels at the start'),
-  column('viewport_h', 'INTEGER', 'CSS pixels at the start'),
+  ...ofTable('events', 'pages', 'clicks', 'inputs', 'rage_clicks', 'disabled_clicks', 'errors'),
+  ...ofTable('first_url', 'last_url', 'browser', 'os', 'user_agent', 'viewport_w', 'viewport_h'),
   column('expires_at', INSTANT, 'when its last event can be seen no more'),
   column('replay_url', 'VARCHAR', 'where the app shows the session'),
-  column('dead_clicks', BIGINT, 'clicks on what looks clickable of which nothing came'),
-  column('visitor_id', 'VARCHAR', "random id of the visitor's browser, where the site lets one be kept"),
-  column('user_id', 'VARCHAR', 'as identify() told last'),
+  ...ofTable('dead_clicks', 'visitor_id', 'user_id', 'device', 'language', 'referrer'),
+  ...ofTable(...UTM_PARAMETERS.map((name) => `utm_${name}`), 'recorder_version'),
 ];
 
 const TARGET = ['session_id', 'rid', 'seq', 'ts', 'url', 'node_id', 'tag', 'role', 'selector', 'text'];
