@@ -83,7 +83,10 @@ export function createReplayWriter(key: string, cls: ClassName, isSealed: boolea
 
 /** Bytes of an `events` file. Sorts the rows in place. */
 export function eventsFileOf(rows: EventRow[]): Promise<Uint8Array> {
-  return encodeFile('events', rows.sort(compareRows), [EVENTS_GROUP_ROWS_MAX]);
+  const sizes: number[] = [];
+  for (let left = rows.length; left > 0; left -= EVENTS_GROUP_ROWS_MAX)
+    sizes.push(Math.min(left, EVENTS_GROUP_ROWS_MAX));
+  return encodeFile('events', rows.sort(compareRows), sizes);
 }
 
 /** What is told of a file's rows. */

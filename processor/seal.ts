@@ -113,23 +113,34 @@ export async function putSealed(
 export const wholeRows = (rows: readonly ReplayRow[]): Whole[] =>
   rows.map((row) => ({ row, isSplit: false }));
 
-interface Part {
+/** A row group that is to be merged. */
+export interface Part {
   file: LakeFile;
   group: ReplayGroup;
   read(): Promise<Uint8Array>;
 }
 
+/** The row groups of files, in the order of a file. The files' bytes are held for as long as one of them is. @throws StoreError */
+export async function readParts(store: Store, files: readonly LakeFile[]): Promise<Part[]> {
+  const parts: Part[] = [];
+  for (const file of files) {
+    const bytes = await store.get(file.key);
+    const read = (start: number, end: number) => Promise.resolve(bytes.subarray(start, end));
+    for (const group of await decodeReplayGroups(bytes.length, read))
+      parts.push({ file, group, read: () => read(group.start, group.end) });
+  }
+  return parts.sort(byFirstRow);
+}
+
 /**
- * The rows of the files of one project, day and class, each once, in the order of a file; but not those of sessions
- * that `skips`. A row group is in memory only while its rows are asked for. `others` are the files of the same kind that are not
- * merged: what they have of a page load from its last snapshot or checkpoint on comes before its rows here.
- * @throws StoreError
+ * The rows of row groups in the order of a file, all of one project, day and class, each once. A row group is in memory
+ * only while its rows are asked for. `others` are the files of the same kind that are not merged: what they have
+ * of a page load from its last snapshot or checkpoint on comes before its rows here. @throws StoreError
  */
 export async function* mergedRows(
   store: Store,
-  files: readonly LakeFile[],
+  parts: readonly Part[],
   others: readonly LakeFile[],
-  skips: (session: string) => boolean,
 ): AsyncGenerator<Whole> {
   const assets = createAssetReader(store);
   const before = createEarlierParts(store, others);
@@ -137,14 +148,6 @@ export async function* mergedRows(
     const rows = await decodeReplayGroup(group, await read());
     return file.sealed ? Promise.all(rows.map((row) => assets.join(row, file))) : wholeRows(rows);
   };
-  const parts: Part[] = [];
-  for (const file of files) {
-    const bytes = await store.get(file.key);
-    const read = (start: number, end: number) => Promise.resolve(bytes.subarray(start, end));
-    for (const group of await decodeReplayGroups(bytes.length, read))
-      if (!skips(group.session)) parts.push({ file, group, read: () => read(group.start, group.end) });
-  }
-  parts.sort(byFirstRow);
   let last: ReplayGroup | undefined;
   for (let at = 0; at < parts.length;) {
     const { group } = parts[at]!;

@@ -31,8 +31,24 @@ export type RowOf<T extends Table> = T extends 'events' ? EventRow : ReplayRow;
 const ZSTD_LEVEL = 9;
 const compressorsOf = (level: number) => ({
   ZSTD: (input: Uint8Array): Uint8Array =>
-    zstdCompressSync(input, { params: { [constants.ZSTD_c_compressionLevel]: level } }),
+    input.length <= RAW_FRAME_BYTES_MAX
+      ? rawFrame(input)
+      : zstdCompressSync(input, { params: { [constants.ZSTD_c_compressionLevel]: level } }),
 });
+/** In so little hardly anything can be saved, and of most pages there is less: a compressor costs more to begin than that. */
+const RAW_FRAME_BYTES_MAX = 64;
+/**
+ * A zstd frame (RFC 8878) of one block that is not compressed:
+ *
+ *   magic (4) | 0x20: length in one byte, no checksum | length (1) | last block, raw, its length << 3 (3) | bytes
+ */
+function rawFrame(input: Uint8Array): Uint8Array {
+  const frame = new Uint8Array(9 + input.length);
+  const block = (input.length << 3) | 1;
+  frame.set([0x28, 0xb5, 0x2f, 0xfd, 0x20, input.length, block & 0xff, block >> 8, 0]);
+  frame.set(input, 9);
+  return frame;
+}
 const decompressors = {
   ZSTD: (input: Uint8Array, length: number): Uint8Array =>
     length === 0 ? new Uint8Array(0) : zstdDecompressSync(input, { maxOutputLength: length }),
@@ -91,16 +107,20 @@ export function createFileWriter<T extends Table>(table: T, zstdLevel = ZSTD_LEV
   });
   return {
     async write(rows, rowGroupSizes) {
-      await writer.write({
-        columnData: columns.map((column) => ({
-          name: column.name,
-          data: rows.map((row) => (row as unknown as Record<string, unknown>)[column.name]),
-          statistics: !WITHOUT_BOUNDS.has(column.name),
-          ...(column.type === 'boolean' || column.name === 'payload' ? { encoding: 'PLAIN' as const } : {}),
-        })),
-        rowGroupSize: rowGroupSizes.length ? [...rowGroupSizes] : 1,
-        pageSize: 2 ** 30,
-      });
+      let at = 0;
+      for (const size of rowGroupSizes) {
+        const group = rows.slice(at, (at += size));
+        await writer.write({
+          columnData: columns.map((column) => ({
+            name: column.name,
+            data: valuesOf(group, column.name),
+            statistics: !WITHOUT_BOUNDS.has(column.name),
+            ...(column.type === 'boolean' || column.name === 'payload' ? { encoding: 'PLAIN' as const } : {}),
+          })),
+          rowGroupSize: size,
+          pageSize: 2 ** 30,
+        });
+      }
     },
     finish(metadata = {}) {
       const all = { [LAYOUT_VERSION_KEY]: String(LAYOUT_VERSION), ...metadata };
@@ -109,6 +129,12 @@ export function createFileWriter<T extends Table>(table: T, zstdLevel = ZSTD_LEV
       return bytes.getBytes();
     },
   };
+}
+
+function valuesOf(rows: readonly object[], name: string): unknown[] {
+  const values = rows.map((row) => (row as Record<string, unknown>)[name]);
+  // Sooner done here than by the writer, a string at a time.
+  return name === 'payload' ? values.map((text) => Buffer.from(text as string)) : values;
 }
 
 /** The rows as one Parquet file with row groups of the given sizes, whose sum is the number of rows. */
@@ -180,9 +206,11 @@ async function decodeRows<T extends Table>(
   return rows.map(withoutNulls) as unknown as RowOf<T>[];
 }
 
+/** A copy, for an object from which fields were deleted is several times as large. */
 function withoutNulls(row: Record<string, unknown>): Record<string, unknown> {
-  for (const name in row) if (row[name] === null || row[name] === undefined) delete row[name];
-  return row;
+  const copy: Record<string, unknown> = {};
+  for (const name in row) if (row[name] !== null && row[name] !== undefined) copy[name] = row[name];
+  return copy;
 }
 
 /** Bytes `[start, start + bytes.length)` of a file of `length` bytes. */
