@@ -73,7 +73,7 @@ export const CONFIG = {
   FLUSH_INTERVAL_MS: [integer(100, 600_000), '10000', 'a batch is in the lake after this at the latest'],
   FLUSH_BYTES_MAX: [
     integer(MB, 1024 * MB),
-    String(4 * MB),
+    String(2 * MB),
     'compressed batches held by each of 16 shards before it is flushed early',
   ],
   COMPACT_INTERVAL_MS: [integer(1000, 86_400_000), '60000', 'how often small files are merged'],

@@ -1,5 +1,5 @@
 import type { Log } from '#service';
-import { dayIsClosed, MERGE_BYTES_MAX, planIntake, planMerges, unbroken } from './compaction.ts';
+import { dayIsClosed, planIntake, planMerges, unbroken } from './compaction.ts';
 import type { Erasures } from './erasures.ts';
 import { encodeEventsFile, encodeSealedFile } from './lake-file.ts';
 import type { createCommitCache } from './lake-reader.ts';
@@ -41,7 +41,9 @@ interface Bucket {
 }
 
 /** Rows of `events` held at once, some 500 bytes each. */
-const ROWS_MAX = 100_000;
+const ROWS_MAX = 50_000;
+/** Of `replay` files whose row groups are taken in at one go. */
+const INTAKE_BYTES_MAX = 8 * 1024 * 1024;
 /** Row groups of a `replay` file: its writer holds some 16 KB of each, and a reader of its footer as much. */
 const GROUPS_MAX = 2000;
 
@@ -177,12 +179,12 @@ function* bySessions(groups: readonly Part[]): Generator<Part[]> {
   yield some;
 }
 
-/** As many files at once as may be merged. */
+/** A few files at a time. */
 function* inTurns(files: readonly LakeFile[]): Generator<LakeFile[]> {
   let few: LakeFile[] = [];
   let bytes = 0;
   for (const file of files) {
-    if (few.length && bytes + file.bytes > MERGE_BYTES_MAX.replay) {
+    if (few.length && bytes + file.bytes > INTAKE_BYTES_MAX) {
       yield few;
       few = [];
       bytes = 0;

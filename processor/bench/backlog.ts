@@ -54,6 +54,9 @@ export async function workOff(
       LOG_LEVEL: 'warn',
       FIRST_WRITE_KEY: 'wk_bench_key_of_the_lake',
       FIRST_API_KEY: 'ak_bench_key_of_the_lake',
+      // As in the image.
+      MALLOC_MMAP_THRESHOLD_: '1048576',
+      MALLOC_ARENA_MAX: '2',
     },
     stdio: 'inherit',
   });
