@@ -1,5 +1,5 @@
 import type { Log } from '#service';
-import { dayIsClosed, planIntake, planMerges, unbroken } from './compaction.ts';
+import { dayIsClosed, GROUPS_MAX, planIntake, planMerges, unbroken } from './compaction.ts';
 import type { Erasures } from './erasures.ts';
 import { encodeEventsFile, encodeSealedFile } from './lake-file.ts';
 import type { createCommitCache } from './lake-reader.ts';
@@ -44,8 +44,6 @@ interface Bucket {
 const ROWS_MAX = 50_000;
 /** Of `replay` files whose row groups are taken in at one go. */
 const INTAKE_BYTES_MAX = 8 * 1024 * 1024;
-/** Row groups of a `replay` file: its writer holds some 16 KB of each, and a reader of its footer as much. */
-const GROUPS_MAX = 2000;
 
 /**
  * Takes commits in: their rows move, project by project, into files of one project and one day, and the files of a day

@@ -75,7 +75,7 @@ export function createReplayWriter(key: string, cls: ClassName, isSealed: boolea
         [SNAPSHOT_GROUPS_KEY]: JSON.stringify(snapshotGroups),
         ...(isSealed && { [ASSETS_KEY]: JSON.stringify([...assets]) }),
       });
-      const file = bounds.describe(key, 'replay', cls, bytes);
+      const file = { ...bounds.describe(key, 'replay', cls, bytes), groups };
       return { bytes, file: isSealed ? { ...file, sealed: true } : file };
     },
   };
