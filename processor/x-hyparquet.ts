@@ -33,8 +33,13 @@ const compressorsOf = (level: number) => ({
   ZSTD: (input: Uint8Array): Uint8Array =>
     input.length <= RAW_FRAME_BYTES_MAX
       ? rawFrame(input)
-      : zstdCompressSync(input, { params: { [constants.ZSTD_c_compressionLevel]: level } }),
+      : zstdCompressSync(input, {
+          params: { [constants.ZSTD_c_compressionLevel]: level },
+          // Into one piece as a rule, not into pieces of 16 KB that are then put together.
+          chunkSize: Math.min(256 + (input.length >> 1), OUTPUT_BYTES_MAX),
+        }),
 });
+const OUTPUT_BYTES_MAX = 1024 * 1024;
 /** In so little hardly anything can be saved, and of most pages there is less: a compressor costs more to begin than that. */
 const RAW_FRAME_BYTES_MAX = 64;
 /**
