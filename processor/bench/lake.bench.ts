@@ -4,19 +4,14 @@
  * off a backlog, point reads. SESSIONS bounds the sessions taken; a part that would begin after BENCH_SECONDS is left out
  * and named. Rates are of processor time, threads too, so that a busy machine disturbs them less.
  */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { constants, zstdCompressSync } from 'node:zlib';
-import { encodeFrame, FrameFlag } from '#protocol';
 import { hashApiKey, SCOPES } from '#projects';
 import { createQuery } from '#query';
 import { createHttp, createLog, createMetrics, readConfig } from '#service';
-import { encodeRecord, openStream, shardOf, subjectOf } from '#stream';
+import { openStream, shardOf } from '#stream';
 import { openDirectoryStore } from '../directory-store.ts';
 import { createErasures } from '../erasures.ts';
 import { flush } from '../flush.ts';
@@ -28,6 +23,8 @@ import { createAssetReader, putSealed, wholeRows } from '../seal.ts';
 import { createSeen } from '../seen.ts';
 import type { Store } from '../store.ts';
 import { decodeFile } from '../x-hyparquet.ts';
+import { workOff } from './backlog.ts';
+import { manySessions } from './backlogs.ts';
 import { countRequests, type Counted } from './counting-store.ts';
 import { batchesOf, inflate, readCorpus, type CorpusSession } from './read-corpus.ts';
 
@@ -44,7 +41,10 @@ const figure = (name: string, value: number, unit: string): void =>
   console.log(`figure ${name} ${value < 10 ? value.toFixed(3) : value.toFixed(1)} ${unit}`);
 const kb = (bytes: number): string => `${(bytes / 1000).toFixed(1).padStart(9)} KB`;
 const zstd = (bytes: Uint8Array | string, level: number): Buffer =>
-  zstdCompressSync(bytes, { params: { [constants.ZSTD_c_compressionLevel]: level } });
+  zstdCompressSync(bytes, {
+    params: { [constants.ZSTD_c_compressionLevel]: level },
+    chunkSize: Math.min(256 + (bytes.length >> 1), 1024 * 1024),
+  });
 const sum = <T>(items: Iterable<T>, of: (item: T) => number): number => {
   let total = 0;
   for (const item of items) total += of(item);
@@ -227,65 +227,12 @@ await part('bytes a session, and seal', async () => {
 });
 
 await part('a processor that works off a backlog', async () => {
-  const stream = await openStream(join(dir, 'backlog'), { bytesMax: 4e9 });
-  let inflated = 0;
-  let messages = 0;
-  for (let n = 0; inflated < BACKLOG_BYTES; n++) {
-    const one = sessions[n % count]!;
-    inflated += one.rawBytes;
-    const frames = batchesOf(one, n, PROJECT).flatMap(({ frames }) => frames);
-    await Promise.all(
-      frames.map(({ session, envelope, frame: { payload, ...header } }) =>
-        stream.append(
-          subjectOf(PROJECT, session, (header.flags & FrameFlag.fullSnapshot) !== 0),
-          encodeRecord(envelope, encodeFrame(header, payload)),
-          `${session}.${header.frame}`,
-        ),
-      ),
-    );
-    messages += frames.length;
-  }
-  await stream.close();
-  const child = spawn(process.execPath, [join(import.meta.dirname, '../../deploy/all.ts')], {
-    env: {
-      PATH: process.env.PATH,
-      ROLE: 'processor',
-      DATA_DIR: join(dir, 'data'),
-      STREAM: join(dir, 'backlog'),
-      STORE: join(dir, 'worked'),
-      LISTEN: '127.0.0.1:0',
-      LOG_LEVEL: 'error',
-      FIRST_WRITE_KEY: 'wk_bench_key_of_the_lake',
-      FIRST_API_KEY: API_KEY,
-    },
-    stdio: 'inherit',
-  });
-  const exited = once(child, 'exit');
-  const worked = await openDirectoryStore(join(dir, 'worked'));
-  const startMs = Date.now();
-  let rssMb = 0;
-  for (let last = -1, sameFor = 0; sameFor < 15 && Date.now() - startMs < 120_000;) {
-    await delay(1000);
-    if (child.exitCode !== null) throw new Error(`the processor ended with ${child.exitCode}`);
-    rssMb = Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1]) / 1000;
-    let objects = 0;
-    for await (const { key } of worked.list(paths.l0Prefix)) if (key.endsWith('.json')) objects++;
-    sameFor = objects === last && objects > 0 ? sameFor + 1 : 0;
-    last = objects;
-  }
-  child.kill('SIGTERM');
-  await exited;
-  let rows = 0;
-  for await (const { key } of worked.list(paths.l0Prefix))
-    if (key.endsWith('.json'))
-      rows += sum(
-        (JSON.parse((await readFile(join(dir, 'worked', key))).toString()) as Commit).sessions,
-        (one) => one.rows,
-      );
+  const backlog = manySessions(sessions, PROJECT, BACKLOG_BYTES);
+  const worked = await workOff(join(dir, 'backlog'), PROJECT, backlog, 300);
   console.log(
-    `  ${(inflated / 1e6).toFixed(0)} MB inflated in ${messages} messages; ${rows} rows of events are in commits not yet removed`,
+    `  ${(BACKLOG_BYTES / 1e6).toFixed(0)} MB inflated in ${worked.messages} messages; ${worked.rows} events in ${worked.seconds.toFixed(0)} s, with a compaction and a sweep`,
   );
-  figure('processor_rss_mb', rssMb, 'MB');
+  figure('processor_rss_mb', worked.rssMb, 'MB');
 });
 
 await part('point reads over the API, in a directory', async () => {
@@ -354,6 +301,6 @@ await part('point reads over the API, in a directory', async () => {
   figure('segment_read_cold_p50_ms', percentile(times.cold!, 0.5), 'ms');
 });
 
-console.log('\nnot measured here: freshness of SQL, reads over S3');
+console.log('\nnot measured here: freshness of SQL (make bench-fresh), reads over S3');
 await rm(dir, { recursive: true, force: true });
 process.exit();
