@@ -21,7 +21,7 @@ import { openLakeReader, readReplayGroups } from '../lake-reader.ts';
 import { createMaintenance } from '../maintenance.ts';
 import { createAssetReader, putSealed, wholeRows } from '../seal.ts';
 import { createSeen } from '../seen.ts';
-import type { Store } from '../store.ts';
+import { openStore, type Store } from '../store.ts';
 import { decodeFile } from '../x-hyparquet.ts';
 import { workOff } from './backlog.ts';
 import { manySessions } from './backlogs.ts';
@@ -123,21 +123,32 @@ let compacted: LakeFile[] = [];
 const requests: [string, Counted][] = [];
 
 await part('rates a core', async () => {
-  // Code that ran before is code that runs compiled.
-  const scratch = await openDirectoryStore(join(dir, 'scratch'));
-  await flushAll(scratch, sessions.slice(0, 12));
-  const limitS = await cpuSeconds(() => {
+  const limit = (): void => {
     for (const { batches } of sessions) {
       const jsons = batches.map(inflate);
       for (const json of jsons) JSON.parse(json.toString());
       zstd(Buffer.concat(jsons), 9);
     }
-  });
-  store.take();
-  const flushS = await cpuSeconds(
-    async () => (fresh = (await flushAll(store, sessions)).flatMap(({ files }) => files)),
-  );
-  requests.push(['flush', store.take()]);
+  };
+  // Code that ran before is code that runs compiled. One after the other in turns, for the machine is not always as fast.
+  const scratch = await openDirectoryStore(join(dir, 'scratch'));
+  await flushAll(scratch, sessions);
+  const limits: number[] = [];
+  const flushes: number[] = [];
+  for (let turn = 0; turn < 3; turn++) {
+    const to = turn ? await openDirectoryStore(join(dir, `scratch-${turn}`)) : store;
+    limits.push(await cpuSeconds(limit));
+    store.take();
+    let files: LakeFile[] = [];
+    flushes.push(
+      await cpuSeconds(async () => (files = (await flushAll(to, sessions)).flatMap((one) => one.files))),
+    );
+    if (turn) continue;
+    fresh = files;
+    requests.push(['flush', store.take()]);
+  }
+  const limitS = percentile(limits, 0.5);
+  const flushS = percentile(flushes, 0.5);
   const compactS = await cpuSeconds(() => maintenance.compact(Date.now()));
   requests.push(['compact', store.take()]);
   const lake = await openLakeReader(store, Date.now).view(PROJECT);
@@ -235,12 +246,28 @@ await part('a processor that works off a backlog', async () => {
   figure('processor_rss_mb', worked.rssMb, 'MB');
 });
 
-await part('point reads over the API, in a directory', async () => {
-  const view = await openLakeReader(store, Date.now).view(PROJECT);
+await part('point reads over the API, in a directory', () => pointReads(store, 'segment_read'));
+await part('point reads over the API, on S3', async () => {
+  const s3 = await startS3();
+  const remote = await openStore(
+    `s3://bench/lake?endpoint=${encodeURIComponent(s3.endpoint)}&region=us-east-1`,
+  );
+  for await (const { key } of store.list('v1/')) await remote.put(key, await store.get(key));
+  await pointReads(remote, 'segment_read_s3');
+  await remote.close();
+  await s3.stop();
+}).catch((error: unknown) => console.log(`  not measured: ${(error as Error).message}`));
+
+console.log('\nnot measured here: freshness of SQL (make bench-fresh)');
+await rm(dir, { recursive: true, force: true });
+process.exit();
+
+async function pointReads(from: Store, figureName: string): Promise<void> {
+  const view = await openLakeReader(from, Date.now).view(PROJECT);
   const replay = view.files.filter(({ table }) => table === 'replay');
   const groups = (
     await Promise.all(
-      replay.map(async (file) => (await readReplayGroups(store, file)).map((group) => ({ file, group }))),
+      replay.map(async (file) => (await readReplayGroups(from, file)).map((group) => ({ file, group }))),
     )
   ).flat();
   const open = () => {
@@ -255,7 +282,7 @@ await part('point reads over the API, in a directory', async () => {
     };
     const projects = { current: () => ({ v: 1 as const, secret: 'x'.repeat(43), projects: [project] }) };
     const config = readConfig({ CACHE_DIR: join(dir, `cache-${nonces++}`) });
-    const service = createQuery({ config, log, metrics, http, now: Date.now }, { store, projects });
+    const service = createQuery({ config, log, metrics, http, now: Date.now }, { store: from, projects });
     const ran = service.run();
     const get = async (path: string): Promise<Buffer> => {
       const reply = await http.inject({ url: path, headers: { authorization: `Bearer ${API_KEY}` } });
@@ -289,7 +316,7 @@ await part('point reads over the API, in a directory', async () => {
   }
   await warm.close();
   for (const { file, group } of groups.slice(0, 100))
-    times.limit!.push(await timed(() => store.get(file.key, { start: group.start, end: group.end })));
+    times.limit!.push(await timed(() => from.get(file.key, { start: group.start, end: group.end })));
   for (const [what, values] of Object.entries(times))
     console.log(
       `  ${what.padEnd(8)} p50 ${percentile(values, 0.5).toFixed(2)} ms  p95 ${percentile(values, 0.95).toFixed(2)} ms  of ${values.length}`,
@@ -297,10 +324,23 @@ await part('point reads over the API, in a directory', async () => {
   console.log(
     '  cold: caches empty, the first segment; session: all segments of one, warm; limit: the same bytes by a ranged get',
   );
-  figure('segment_read_p50_ms', percentile(times.warm!, 0.5), 'ms');
-  figure('segment_read_cold_p50_ms', percentile(times.cold!, 0.5), 'ms');
-});
+  figure(`${figureName}_p50_ms`, percentile(times.warm!, 0.5), 'ms');
+  figure(`${figureName}_cold_p50_ms`, percentile(times.cold!, 0.5), 'ms');
+}
 
-console.log('\nnot measured here: freshness of SQL (make bench-fresh), reads over S3');
-await rm(dir, { recursive: true, force: true });
-process.exit();
+/** TEST_S3_ENDPOINT with its keys in the environment, or a MinIO in a container. */
+async function startS3(): Promise<{ endpoint: string; stop: () => Promise<unknown> }> {
+  if (process.env.TEST_S3_ENDPOINT)
+    return { endpoint: process.env.TEST_S3_ENDPOINT, stop: () => Promise.resolve() };
+  const { GenericContainer, Wait } = await import('testcontainers');
+  const key = 'mutoscope-bench';
+  const container = await new GenericContainer('minio/minio:RELEASE.2025-09-07T16-13-09Z')
+    .withCommand(['server', '/data'])
+    .withEnvironment({ MINIO_ROOT_USER: key, MINIO_ROOT_PASSWORD: key })
+    .withExposedPorts(9000)
+    .withWaitStrategy(Wait.forHttp('/minio/health/ready', 9000))
+    .start();
+  Object.assign(process.env, { AWS_ACCESS_KEY_ID: key, AWS_SECRET_ACCESS_KEY: key });
+  const endpoint = `http://${container.getHost()}:${container.getMappedPort(9000)}`;
+  return { endpoint, stop: () => container.stop() };
+}
