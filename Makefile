@@ -9,7 +9,7 @@ INSTALLED := node_modules/.package-lock.json
 RECORDER  := $(shell find recorder -type f ! -name '*.test.ts' 2>/dev/null)
 PLAYER    := $(shell find player query/api.ts -type f ! -name '*.test.ts' 2>/dev/null)
 
-.PHONY: help start install build test story chart-check image servers browser readers check format readme size clean package bench-recorder bench-close corpus bench-lake privacy gallery crash
+.PHONY: help start install build test story chart-check image servers browser readers check format readme size clean package bench-recorder bench-close corpus bench-lake bench-memory bench-fresh privacy gallery crash
 
 help: ## what each target does
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -95,6 +95,12 @@ corpus: build browser ## record SESSIONS=200 sessions of three applications in C
 bench-lake: corpus ## what the lake costs: bytes, rates a core, requests, memory, point reads, growth; SESSIONS, BENCH_SECONDS, GROWTH_SECONDS
 	@node processor/bench/lake.bench.ts
 	@BENCH_SECONDS=$${GROWTH_SECONDS:-120} node processor/bench/growth.bench.ts
+
+bench-memory: corpus ## a processor's memory with one session of 1 GB, with snapshots of 20 MB, with 100,000 sessions at once; CASES names some
+	@node processor/bench/memory.bench.ts
+
+bench-fresh: build ## seconds from an event's ack until SQL has it, on directories and on NATS and MinIO; FRESH_SECONDS
+	@node deploy/fresh.bench.ts
 
 clean: ## remove what was built and installed; recorded data stays
 	@rm -rf dist node_modules .cache

@@ -73,8 +73,8 @@ export const CONFIG = {
   FLUSH_INTERVAL_MS: [integer(100, 600_000), '10000', 'a batch is in the lake after this at the latest'],
   FLUSH_BYTES_MAX: [
     integer(MB, 1024 * MB),
-    String(64 * MB),
-    'compressed batches held by a shard before it is flushed early',
+    String(2 * MB),
+    'compressed batches held by each of 16 shards before it is flushed early',
   ],
   COMPACT_INTERVAL_MS: [integer(1000, 86_400_000), '60000', 'how often small files are merged'],
   SWEEP_INTERVAL_MS: [integer(1000, 86_400_000), '60000', 'how often erased and expired bytes are removed'],

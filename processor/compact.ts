@@ -1,5 +1,5 @@
 import type { Log } from '#service';
-import { dayIsClosed, planIntake, planMerges, unbroken, unexpired } from './compaction.ts';
+import { dayIsClosed, GROUPS_MAX, planIntake, planMerges, unbroken, unexpired } from './compaction.ts';
 import type { Erasures } from './erasures.ts';
 import { encodeEventsFile, encodeSealedFile, encodeSessionsFile, type EncodedFile } from './lake-file.ts';
 import type { createCommitCache } from './lake-reader.ts';
@@ -21,7 +21,7 @@ import {
 import { publish, type ManifestChange, type ProjectState } from './manifest.ts';
 import { notingFiles } from './noting-files.ts';
 import { compareRows, sameKey } from './row-groups.ts';
-import { mergedRows, putSealed, wholeRows } from './seal.ts';
+import { mergedRows, putSealed, readParts, wholeRows, type Part } from './seal.ts';
 import { withSessions } from './session-files.ts';
 import { StoreError, type Store } from './store.ts';
 import { decodeFile, type Row } from './x-hyparquet.ts';
@@ -43,10 +43,10 @@ export interface Bucket {
   rows: Row[];
 }
 
-/** Raw bytes of rows held at once. */
-const RAW_BYTES_MAX = 64 * 1024 * 1024;
-/** What a row weighs beside its payload, roughly. */
-const ROW_BYTES = 256;
+/** Rows of `events` held at once, some 500 bytes each. */
+const ROWS_MAX = 50_000;
+/** Of `replay` files whose row groups are taken in at one go. */
+const INTAKE_BYTES_MAX = 8 * 1024 * 1024;
 /** Bytes of `events` out of which one compaction makes `sessions` that are missing, as of a lake that was without them. */
 const CATCH_UP_BYTES = 64 * 1024 * 1024;
 
@@ -106,38 +106,126 @@ async function takeIn(
   intake: ReadonlyMap<string, readonly Commit[]>,
   nowMs: number,
 ): Promise<Map<string, MovedRows[]>> {
-  const wanted = new Map<Commit, Set<string>>();
+  const wanted = new Map<LakeFile, Set<string>>();
   for (const [project, commits] of intake)
-    for (const commit of commits) wanted.set(commit, (wanted.get(commit) ?? new Set()).add(project));
+    for (const { files } of commits)
+      for (const file of files) wanted.set(file, (wanted.get(file) ?? new Set()).add(project));
   const written = new Map<string, MovedRows[]>();
-  let buckets = new Map<string, Bucket>();
-  let rawBytes = 0;
-  const write = async (): Promise<void> => {
-    for (const bucket of buckets.values()) {
-      const sessions = new Set(bucket.rows.map((row) => row.session_id));
-      const made = { date: bucket.date, file: await writeRows(parts, bucket), sessions };
-      written.set(bucket.project, [...(written.get(bucket.project) ?? []), made]);
-    }
-    buckets = new Map();
-    rawBytes = 0;
+  const note: Note = ({ project, date }, file, sessions) => {
+    if (file) written.set(project, [...(written.get(project) ?? []), { date, file, sessions }]);
   };
-  for (const [commit, projects] of wanted)
-    for (const file of commit.files) {
-      const rows: Row[] = await decodeFile(file.table, await parts.store.get(file.key));
-      for (const row of keepRows(parts, rows)) {
-        const date = sessionDate(row.session_id);
-        if (!projects.has(row.project) || dayIsPast(date, classDays(file.class), nowMs)) continue;
-        const id = `${row.project} ${date} ${file.class} ${file.table}`;
-        const bucket = buckets.get(id);
-        if (bucket) bucket.rows.push(row);
-        else
-          buckets.set(id, { project: row.project, date, class: file.class, table: file.table, rows: [row] });
-        rawBytes += ROW_BYTES + ('payload' in row ? row.payload.length : 0);
-      }
-      if (rawBytes >= RAW_BYTES_MAX) await write();
+  const placeIn = (file: LakeFile, project: string, session: string): Place | undefined => {
+    const date = sessionDate(session);
+    const isWanted = wanted.get(file)!.has(project) && !dayIsPast(date, classDays(file.class), nowMs);
+    return isWanted && !parts.erasures.has(project, session)
+      ? { project, date, class: file.class }
+      : undefined;
+  };
+  const files = [...wanted.keys()];
+  await takeInEvents(parts, ofTable(files, 'events'), placeIn, note);
+  await takeInReplay(parts, ofTable(files, 'replay'), placeIn, note);
+  return written;
+}
+interface Place {
+  project: string;
+  date: string;
+  class: ClassName;
+}
+type PlaceIn = (file: LakeFile, project: string, session: string) => Place | undefined;
+type Note = (place: Place, file: LakeFile | undefined, sessions: ReadonlySet<string>) => void;
+const ofTable = (files: readonly LakeFile[], table: Table): LakeFile[] =>
+  files.filter((file) => file.table === table);
+
+async function takeInEvents(
+  parts: CompactParts,
+  files: readonly LakeFile[],
+  placeIn: PlaceIn,
+  note: Note,
+): Promise<void> {
+  let buckets = createBuckets<EventRow>();
+  let count = 0;
+  const write = async (): Promise<void> => {
+    for (const [place, rows] of buckets.all())
+      note(
+        place,
+        await writeRows(parts, { ...place, table: 'events', rows }),
+        new Set(rows.map(({ session_id }) => session_id)),
+      );
+    buckets = createBuckets();
+    count = 0;
+  };
+  for (const file of files)
+    for (const row of await decodeFile('events', await parts.store.get(file.key))) {
+      const place = placeIn(file, row.project, row.session_id);
+      if (!place) continue;
+      buckets.add(place, row);
+      if (++count >= ROWS_MAX) await write();
     }
   await write();
-  return written;
+}
+
+async function takeInReplay(
+  parts: CompactParts,
+  files: readonly LakeFile[],
+  placeIn: PlaceIn,
+  note: Note,
+): Promise<void> {
+  for (const few of inTurns(files)) {
+    const buckets = createBuckets<Part>();
+    for (const part of await readParts(parts.store, few)) {
+      const place = placeIn(part.file, part.group.project, part.group.session);
+      if (place) buckets.add(place, part);
+    }
+    for (const [place, groups] of buckets.all())
+      for (const some of bySessions(groups)) {
+        const { project, date, class: cls } = place;
+        const to = { ...place, key: paths.file(cls, 'replay', project, date, parts.nonce()) };
+        const sealed = await putSealed(parts.store, to, mergedRows(parts.store, some, []));
+        note(place, sealed?.file, new Set(some.map(({ group }) => group.session)));
+      }
+  }
+}
+
+/** Cut where a session ends. */
+function* bySessions(groups: readonly Part[]): Generator<Part[]> {
+  let some: Part[] = [];
+  for (const part of groups) {
+    if (some.length >= GROUPS_MAX && some.at(-1)!.group.session !== part.group.session) {
+      yield some;
+      some = [];
+    }
+    some.push(part);
+  }
+  yield some;
+}
+
+/** A few files at a time. */
+function* inTurns(files: readonly LakeFile[]): Generator<LakeFile[]> {
+  let few: LakeFile[] = [];
+  let bytes = 0;
+  for (const file of files) {
+    if (few.length && bytes + file.bytes > INTAKE_BYTES_MAX) {
+      yield few;
+      few = [];
+      bytes = 0;
+    }
+    few.push(file);
+    bytes += file.bytes;
+  }
+  if (few.length) yield few;
+}
+
+function createBuckets<T>() {
+  const held = new Map<string, [Place, T[]]>();
+  return {
+    add(place: Place, one: T): void {
+      const id = `${place.project} ${place.date} ${place.class}`;
+      const bucket = held.get(id);
+      if (bucket) bucket[1].push(one);
+      else held.set(id, [place, [one]]);
+    },
+    all: () => held.values(),
+  };
 }
 
 async function planChange(
@@ -214,8 +302,10 @@ async function mergeFiles(
   if (table === 'replay') {
     const to = { key: paths.file(cls, table, project, date, parts.nonce()), class: cls, project, date };
     const others = day.filter((file) => file.table === table && file.class === cls && !files.includes(file));
-    const isErased = (session: string): boolean => parts.erasures.has(project, session);
-    return (await putSealed(parts.store, to, mergedRows(parts.store, files, others, isErased)))?.file;
+    const kept = (await readParts(parts.store, files)).filter(
+      ({ group }) => !parts.erasures.has(project, group.session),
+    );
+    return (await putSealed(parts.store, to, mergedRows(parts.store, kept, others)))?.file;
   }
   const rows: Row[] = [];
   for (const { key } of files)

@@ -32,8 +32,12 @@ export function unbroken(commits: readonly Commit[]): Commit[] {
   });
 }
 
-/** Merging holds all rows in memory, so that larger files are left as they are. */
+/** Merging holds the files in memory, so that larger ones are left as they are. */
 export const MERGE_BYTES_MAX = { events: 4 * 1024 * 1024, replay: 16 * 1024 * 1024 } as const;
+/** A row of `events` that takes 7 bytes in a file takes some 500 in memory; of `replay` no more than a row group is held. */
+const MERGE_ROWS_MAX = { events: 200_000, replay: Infinity } as const;
+/** Row groups of a `replay` file: of each, its writer and whoever reads its footer hold some 10 KB. */
+export const GROUPS_MAX = 2000;
 /** So many files of about one size become one: each byte is written again once a tier, not once an interval. */
 export const MERGE_FILES_MIN = 8;
 const TIERS_BYTES = [64 * 1024, 512 * 1024, 4 * 1024 * 1024, 16 * 1024 * 1024];
@@ -64,9 +68,16 @@ export function planMerges(files: readonly LakeFile[], dayIsClosed: boolean): La
 
 function smallestThatFit(files: readonly LakeFile[]): LakeFile[] {
   let bytes = 0;
+  let rows = 0;
+  let groups = 0;
   return files
     .toSorted((a, b) => a.bytes - b.bytes)
-    .filter((file) => (bytes += file.bytes) <= MERGE_BYTES_MAX[file.table as RecordedTable]);
+    .filter(
+      ({ table, ...file }) =>
+        (bytes += file.bytes) <= MERGE_BYTES_MAX[table as RecordedTable] &&
+        (rows += file.rows) <= MERGE_ROWS_MAX[table as RecordedTable] &&
+        (groups += file.groups ?? 0) <= GROUPS_MAX,
+    );
 }
 
 const HOUR_MS = 3_600_000;

@@ -7,7 +7,8 @@ import { paths, TABLES, type LakeFile, type RootManifest, type Table } from './l
 import type { ProjectState } from './manifest.ts';
 import { partFile } from './part-file.ts';
 import type { Store, StoreObject } from './store.ts';
-import { decodeFile, decodeSpliceableGroups, readerOf, type Row } from './x-hyparquet.ts';
+import { decodeSpliceableGroups } from './parquet-groups.ts';
+import { decodeFile, readerOf, type Row } from './x-hyparquet.ts';
 
 export interface Holding {
   key: string;

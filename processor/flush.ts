@@ -16,7 +16,7 @@ import {
   type ReplayRow,
 } from './layout.ts';
 import { putOnce } from './put-once.ts';
-import { addRange } from './ranges.ts';
+import { addRange, inRanges } from './ranges.ts';
 import { toRows } from './rows.ts';
 import type { SeenRids } from './seen.ts';
 import type { Store } from './store.ts';
@@ -48,7 +48,10 @@ export interface Flushed {
 }
 
 /** Raw bytes of rows held at once; at this a pair of files is written and the next begun. */
-const RAW_BYTES_MAX = 32 * 1024 * 1024;
+const RAW_BYTES_MAX = 16 * 1024 * 1024;
+/** What an event's two rows weigh beside the payload, and what a file's writer holds of a row group, roughly. */
+const ROWS_BYTES = 1024;
+const GROUP_BYTES = 16 * 1024;
 /** Of payloads, compressed: after these, some milliseconds of work, whatever else the process does has its turn. */
 const TURN_BYTES_MAX = 64 * 1024;
 
@@ -147,13 +150,18 @@ async function build(input: FlushInput, parts: FlushParts): Promise<Flushed> {
           brought.push({ project: batch.project, session: batch.session, class: cls, assets: rows.assets });
         refused.push(...rows.refused);
         line.url = rows.url;
+        const stored = seen.seqs(batch.session, batch.rid);
         const isNew = ({ seq }: { seq: number }): boolean =>
-          !seen.hasSeq(batch.session, batch.rid, seq) &&
-          !line.seqs.some(([from, to]) => seq >= from && seq <= to);
-        const fresh = { events: rows.events.filter(isNew), replay: rows.replay.filter(isNew) };
-        for (const row of fresh.events) note(line, row);
-        held.events.push(...fresh.events);
-        for (const row of fresh.replay) {
+          !inRanges(stored, seq) && !inRanges(line.seqs, seq);
+        const replay = rows.replay.filter(isNew);
+        const events = rows.events.filter(isNew);
+        if (events.length && !line.rows) held.bytes += GROUP_BYTES;
+        for (const row of events) {
+          note(line, row);
+          held.events.push(row);
+          held.bytes += ROWS_BYTES;
+        }
+        for (const row of replay) {
           held.replay.push(row);
           held.bytes += row.payload.length;
         }

@@ -3,7 +3,8 @@ import { describeFile } from './lake-file.ts';
 import { sessionDate, type LakeFile, type ReplayRow, type Table } from './layout.ts';
 import { compareRows } from './row-groups.ts';
 import { assetsIn } from './split-assets.ts';
-import { decodeFile, decodeFooter, decodeSpliceableGroups, readerOf, type Row } from './x-hyparquet.ts';
+import { decodeSpliceableGroups } from './parquet-groups.ts';
+import { decodeFile, decodeFooter, readerOf, type Row } from './x-hyparquet.ts';
 
 export type FileCode =
   | 'unreadable'

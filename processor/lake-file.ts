@@ -14,14 +14,8 @@ import {
 import { compareRows, planReplayGroups } from './row-groups.ts';
 import type { SpliceableGroup } from './splice.ts';
 import { assetsIn } from './split-assets.ts';
-import {
-  createFileWriter,
-  decodeAssetNames,
-  encodeFile,
-  readerOf,
-  type Read,
-  type Row,
-} from './x-hyparquet.ts';
+import { decodeAssetNames } from './parquet-groups.ts';
+import { createFileWriter, encodeFile, readerOf, type Read, type Row } from './x-hyparquet.ts';
 
 /** A file's bytes, and its line in a commit or day manifest. */
 export interface EncodedFile {
@@ -123,7 +117,7 @@ export function createReplayWriter(
           [GROUP_ASSETS_KEY]: JSON.stringify(groupAssets),
         }),
       });
-      const file = bounds.describe(key, 'replay', cls, bytes);
+      const file = { ...bounds.describe(key, 'replay', cls, bytes), groups: groupAssets.length };
       return { bytes, file: isSealed ? { ...file, sealed: true } : file };
     },
   };
@@ -150,7 +144,10 @@ const FOOTER_BYTES_A_GROUP = 1024;
 
 /** Bytes of an `events` file. Sorts the rows in place. */
 export function eventsFileOf(rows: EventRow[]): Promise<Uint8Array> {
-  return encodeFile('events', rows.sort(compareRows), [EVENTS_GROUP_ROWS_MAX]);
+  const sizes: number[] = [];
+  for (let left = rows.length; left > 0; left -= EVENTS_GROUP_ROWS_MAX)
+    sizes.push(Math.min(left, EVENTS_GROUP_ROWS_MAX));
+  return encodeFile('events', rows.sort(compareRows), sizes);
 }
 
 type Bounded = Pick<Row, 'session_id'> & (Pick<EventRow, 'ts'> | Pick<SessionRow, 'started_at'>);

@@ -10,7 +10,8 @@ import {
 import { eventsFileOf } from './lake-file.ts';
 import { isStoreError, type Store } from './store.ts';
 import { createUnlistedFinder } from './unlisted.ts';
-import { decodeFile, decodeReplayGroup, decodeReplayGroups, type ReplayGroup } from './x-hyparquet.ts';
+import { decodeReplayGroup, decodeReplayGroups, type ReplayGroup } from './parquet-groups.ts';
+import { decodeFile } from './x-hyparquet.ts';
 
 /** What of a project can be seen at one moment. */
 export interface LakeView {

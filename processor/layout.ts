@@ -155,6 +155,8 @@ export interface LakeFile {
   class: ClassName;
   bytes: number;
   rows: number;
+  /** Row groups of a `replay` file. Absent in what was written before it was counted. */
+  groups?: number;
   /** Bounds of session_id, inclusive. */
   firstSession: string;
   lastSession: string;

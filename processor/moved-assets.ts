@@ -11,7 +11,8 @@ import {
 } from './layout.ts';
 import { assetsIn } from './split-assets.ts';
 import { isStoreError, type Store } from './store.ts';
-import { decodeAssetNames, decodeFile } from './x-hyparquet.ts';
+import { decodeAssetNames } from './parquet-groups.ts';
+import { decodeFile } from './x-hyparquet.ts';
 
 /** Assets of which rows tell that go to another class: an asset lies beside the rows of its class and day. */
 export function assetNames(

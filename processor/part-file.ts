@@ -3,7 +3,8 @@ import { spliceFile } from './lake-file.ts';
 import { paths, type LakeFile } from './layout.ts';
 import { assetNames } from './moved-assets.ts';
 import type { SpliceableGroup } from './splice.ts';
-import { decodeFile, decodeSpliceableGroups, type Read, type Row } from './x-hyparquet.ts';
+import { decodeSpliceableGroups } from './parquet-groups.ts';
+import { decodeFile, type Read, type Row } from './x-hyparquet.ts';
 
 /**
  * Parts a file by session. A sealed one is spliced: its footer tells whose each row group is and to which assets it refers, so

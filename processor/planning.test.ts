@@ -154,6 +154,16 @@ describe('compaction', () => {
     expect(planMerges(files, true).map((group) => group.map(({ key }) => key))).toEqual([['c', 'b']]);
     expect(planMerges([files[0]!, fileOf('bc', 3000)], true)).toEqual([]);
   });
+  it('merges no more rows of events, and row groups of replay, than memory has room for', () => {
+    const rows = [90_000, 90_000, 90_000].map((n) => ({ ...fileOf(`${n}`), rows: n }));
+    expect(planMerges(rows, true).map((group) => group.length)).toEqual([2]);
+    const groups = [1200, 600, 600].map((n) => ({
+      ...fileOf(`${n}`, 1000, 'replay'),
+      rows: 90_000,
+      groups: n,
+    }));
+    expect(planMerges(groups, true).map((group) => group.map((file) => file.groups))).toEqual([[1200, 600]]);
+  });
   it('holds a day for closed when no session of it can go on', () => {
     expect(dayIsClosed('2026-01-01', Date.UTC(2026, 0, 3, 0, 59))).toBe(false);
     expect(dayIsClosed('2026-01-01', Date.UTC(2026, 0, 3, 1))).toBe(true);

@@ -1,7 +1,7 @@
 /** Closed ranges of whole numbers, ascending, apart from each other by at least one. */
 export type Ranges = [from: number, to: number][];
 
-export const inRanges = (ranges: Ranges, n: number): boolean => {
+export const inRanges = (ranges: Readonly<Ranges>, n: number): boolean => {
   // The newest are asked for most.
   for (let i = ranges.length - 1; i >= 0; i--) {
     const [from, to] = ranges[i]!;
@@ -13,6 +13,12 @@ export const inRanges = (ranges: Ranges, n: number): boolean => {
 
 /** Adds `[from, to]` in place. */
 export function addRange(ranges: Ranges, from: number, to: number): void {
+  const last = ranges.at(-1);
+  // As most do, and once an event.
+  if (last && from === last[1] + 1) {
+    last[1] = to;
+    return;
+  }
   let at = ranges.length;
   while (at > 0 && ranges[at - 1]![0] > from) at--;
   ranges.splice(at, 0, [from, to]);

@@ -7,10 +7,19 @@ import { encodeReplayFile } from './lake-file.ts';
 import { paths, sessionDate, type LakeFile, type ReplayRow } from './layout.ts';
 import { compareRows } from './row-groups.ts';
 import { createRandom, sessionAt } from './samples.ts';
-import { createAssetReader, mergedRows, playedRows, putSealed, sealRows, wholeRows } from './seal.ts';
+import {
+  createAssetReader,
+  mergedRows,
+  playedRows,
+  putSealed,
+  readParts,
+  sealRows,
+  wholeRows,
+} from './seal.ts';
 import { openStore, type Store } from './store.ts';
 import { replayRows, START_MS } from './test-replay-rows.ts';
-import { decodeFile, decodeReplayGroups } from './x-hyparquet.ts';
+import { decodeReplayGroups } from './parquet-groups.ts';
+import { decodeFile } from './x-hyparquet.ts';
 
 const SEED = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
 const random = createRandom(SEED);
@@ -56,10 +65,13 @@ describe('sealed files', () => {
   const seal = async (rows: readonly ReplayRow[]): Promise<LakeFile> =>
     (await putSealed(store, to(), wholeRows(rows)))!.file;
   const merge = async (
-    parts: readonly LakeFile[],
+    files: readonly LakeFile[],
     skips = (_: string) => false,
     others: LakeFile[] = [],
-  ): Promise<LakeFile> => (await putSealed(store, to(), mergedRows(store, parts, others, skips)))!.file;
+  ): Promise<LakeFile> => {
+    const parts = (await readParts(store, files)).filter(({ group }) => !skips(group.session));
+    return (await putSealed(store, to(), mergedRows(store, parts, others)))!.file;
+  };
   const written = async ({ key }: LakeFile): Promise<ReplayRow[]> =>
     decodeFile('replay', await store.get(key));
   const joined = async (file: LakeFile): Promise<ReplayRow[]> =>

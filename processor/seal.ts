@@ -19,9 +19,9 @@ import {
   decodeReplayGroup,
   decodeReplayGroups,
   decodeSpliceableGroups,
-  readerOf,
   type ReplayGroup,
-} from './x-hyparquet.ts';
+} from './parquet-groups.ts';
+import { readerOf } from './x-hyparquet.ts';
 
 /**
  * Sealing: rows of `replay` on their way into a file that is kept get a checkpoint every minute, and what their
@@ -137,25 +137,37 @@ export async function putSealed(
 export const wholeRows = (rows: readonly ReplayRow[]): Whole[] =>
   rows.map((row) => ({ row, isSplit: false }));
 
-interface Part {
+/** A row group that is to be merged. */
+export interface Part {
   file: LakeFile;
   group: ReplayGroup | SpliceableGroup;
   read(): Promise<Uint8Array>;
 }
 const isSpliceable = (part: Part): part is Part & { group: SpliceableGroup } => 'footer' in part.group;
 
+/** The row groups of files, in the order of a file. The files' bytes are held for as long as one of them is. @throws StoreError */
+export async function readParts(store: Store, files: readonly LakeFile[]): Promise<Part[]> {
+  const parts: Part[] = [];
+  for (const file of files) {
+    const bytes = await store.get(file.key);
+    const read = readerOf(bytes);
+    const spliceable = file.sealed && (await decodeSpliceableGroups(bytes.length, read));
+    for (const group of spliceable || (await decodeReplayGroups(bytes.length, read)))
+      parts.push({ file, group, read: () => read(group.start, group.end) });
+  }
+  return parts.sort(byFirstRow);
+}
+
 /**
- * The rows of the files of one project, day and class, each once, in the order of a file; but not those of sessions
- * that `skips`; as row groups where these can be spliced. One that is decoded is in memory only while its rows are asked for.
- * `others` are the files of the same kind that are not merged: what they have of a page load from its last snapshot or
- * checkpoint on comes before its rows here.
+ * The rows of row groups in the order of a file, all of one project, day and class, each once; as row groups where these can
+ * be spliced. One that is decoded is in memory only while its rows are asked for. `others` are the files of the same kind
+ * that are not merged: what they have of a page load from its last snapshot or checkpoint on comes before its rows here.
  * @throws StoreError
  */
 export async function* mergedRows(
   store: Store,
-  files: readonly LakeFile[],
+  parts: readonly Part[],
   others: readonly LakeFile[],
-  skips: (session: string) => boolean,
 ): AsyncGenerator<Whole | Spliced> {
   const assets = createAssetReader(store);
   const before = createEarlierParts(store, others);
@@ -163,15 +175,6 @@ export async function* mergedRows(
     const rows = await decodeReplayGroup(group, await read());
     return file.sealed ? Promise.all(rows.map((row) => assets.join(row, file))) : wholeRows(rows);
   };
-  const parts: Part[] = [];
-  for (const file of files) {
-    const bytes = await store.get(file.key);
-    const read = readerOf(bytes);
-    const spliceable = file.sealed && (await decodeSpliceableGroups(bytes.length, read));
-    for (const group of spliceable ?? (await decodeReplayGroups(bytes.length, read)))
-      if (!skips(group.session)) parts.push({ file, group, read: () => read(group.start, group.end) });
-  }
-  parts.sort(byFirstRow);
   for (const load of loadsOf(parts)) {
     const { file, group } = load[0]!;
     const earlier = group.snapshot || group.firstSeq === 1 ? [] : await before(group);

@@ -1,11 +1,12 @@
 import { SESSION_MAX_MS } from '#protocol';
 import { sessionStartMs, type CommitSession } from './layout.ts';
-import { addRange, inRanges } from './ranges.ts';
+import { addRange, inRanges, type Ranges } from './ranges.ts';
 
-/** What a shard's commits have dealt with, by recorder instance: answers whether a frame or an event came before. */
+/** What a shard's commits have dealt with, by recorder instance: tells which frames and events came before. */
 export interface SeenRids {
   hasFrame(session: string, rid: string, frame: number): boolean;
-  hasSeq(session: string, rid: string, seq: number): boolean;
+  /** Events that are stored. */
+  seqs(session: string, rid: string): Readonly<Ranges>;
   /** Address at the last event stored. */
   url(session: string, rid: string): string | undefined;
   add(sessions: readonly CommitSession[]): void;
@@ -22,7 +23,7 @@ export function createSeen(): SeenRids {
   const find = (session: string, rid: string): CommitSession | undefined => rids.get(`${session}/${rid}`);
   return {
     hasFrame: (session, rid, frame) => inRanges(find(session, rid)?.frames ?? [], frame),
-    hasSeq: (session, rid, seq) => inRanges(find(session, rid)?.seqs ?? [], seq),
+    seqs: (session, rid) => find(session, rid)?.seqs ?? [],
     url: (session, rid) => find(session, rid)?.url,
     add(sessions) {
       for (const one of sessions) {

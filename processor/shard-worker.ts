@@ -43,6 +43,8 @@ const BACKOFF_MS_MIN = 100;
 const BACKOFF_MS_MAX = 10_000;
 /** A commit's name is kept for an hour after it was taken in; an owner that slept for long looks at its chain again. */
 const CHAIN_MS_MAX = 30 * 60_000;
+/** What a message in hand weighs beside its bytes, roughly. */
+const MESSAGE_BYTES = 1024;
 /** How often frames that wait for others are looked at when nothing else comes. */
 const WAITING_CHECK_MS = 5_000;
 
@@ -142,7 +144,7 @@ export function createShardWorker(shard: number, parts: ShardWorkerParts): Shard
     }
     hand.startMs ??= now();
     hand.lastSeq = message.seq;
-    hand.bytes += message.bytes.length;
+    hand.bytes += MESSAGE_BYTES + message.bytes.length;
     const opened = openMessage(message, now());
     if (isRejected(opened)) {
       if (message.seq >= rereadBelow) hand.rejected.push(opened);
@@ -210,7 +212,6 @@ export function createShardWorker(shard: number, parts: ShardWorkerParts): Shard
     hand = { ...emptyHand(), lastSeq, newestMs, rejected };
     for (const one of waiting) {
       hand.frames.set(`${one.session}/${one.envelope.rid}/${one.frame.frame}`, one);
-      hand.bytes += one.frame.payload.length;
       hand.startMs = Math.min(hand.startMs ?? Infinity, one.bufferedMs);
     }
   }
@@ -237,6 +238,7 @@ export function createShardWorker(shard: number, parts: ShardWorkerParts): Shard
 interface Hand {
   frames: Map<string, PendingFrame>;
   rejected: Rejected[];
+  /** Come since the last look: frames that waited before would else have every message looked at at once. */
   bytes: number;
   lastSeq: number;
   /** Newest `receivedMs`. */

@@ -1,7 +1,8 @@
 import type { LakeFile, Table } from './layout.ts';
 import { compareRows, sameKey, type RowKey } from './row-groups.ts';
 import type { Store } from './store.ts';
-import { openSorted, type RowOf, type SortedFile, type SortedGroup } from './x-hyparquet.ts';
+import { openSorted, type SortedFile, type SortedGroup } from './parquet-groups.ts';
+import { type RowOf } from './x-hyparquet.ts';
 
 export interface SortedQuery<T extends Table> {
   columns?: readonly (keyof RowOf<T> & string)[];

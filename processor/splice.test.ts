@@ -20,12 +20,13 @@ import { partFile } from './part-file.ts';
 import { findIn } from './readable.ts';
 import { compareRows, planReplayGroups } from './row-groups.ts';
 import { createRandom, sessionAt, withMethods } from './samples.ts';
-import { createAssetReader, mergedRows, putSealed, wholeRows } from './seal.ts';
+import { createAssetReader, mergedRows, putSealed, readParts, wholeRows } from './seal.ts';
 import type { SpliceableGroup } from './splice.ts';
 import { assetsIn } from './split-assets.ts';
 import { openStore, type Store } from './store.ts';
 import { replayRows, START_MS } from './test-replay-rows.ts';
-import { decodeFile, decodeSpliceableGroups, encodeFile, readerOf } from './x-hyparquet.ts';
+import { decodeSpliceableGroups } from './parquet-groups.ts';
+import { decodeFile, encodeFile, readerOf } from './x-hyparquet.ts';
 
 const SEED = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
 const random = createRandom(SEED);
@@ -109,8 +110,10 @@ const merge = async (
   others: readonly LakeFile[] = [],
   skips = (_: string) => false,
   from = store,
-): Promise<LakeFile> =>
-  (await putSealed(from, { ...place, key: newKey() }, mergedRows(from, some, others, skips)))!.file;
+): Promise<LakeFile> => {
+  const kept = (await readParts(from, some)).filter(({ group }) => !skips(group.session));
+  return (await putSealed(from, { ...place, key: newKey() }, mergedRows(from, kept, others)))!.file;
+};
 const rowsIn = async ({ key }: LakeFile): Promise<ReplayRow[]> => decodeFile('replay', await store.get(key));
 const eventsIn = async (file: LakeFile): Promise<ReplayRow[]> =>
   (await createAssetReader(store).joinAll(await rowsIn(file), file)).filter(({ kind }) => kind === 'event');

@@ -1,4 +1,5 @@
-import type { FileMetaData, ReplayGroup, RowGroup, SchemaElement } from './x-hyparquet.ts';
+import type { ReplayGroup } from './parquet-groups.ts';
+import type { FileMetaData, RowGroup, SchemaElement } from './x-hyparquet.ts';
 
 /**
  * Splicing: row groups of sealed `replay` files go into another file with their compressed bytes as they are.

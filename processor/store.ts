@@ -78,7 +78,7 @@ export {
 export { encodeEventsFile, encodeReplayFile, encodeSessionsFile, type EncodedFile } from './lake-file.ts';
 export { sessionRows } from './session-rows.ts';
 export { createAssetReader, playedRows } from './seal.ts';
-export type { ReplayGroup } from './x-hyparquet.ts';
+export type { ReplayGroup } from './parquet-groups.ts';
 export { fsck, type FsckOptions, type FsckReport } from './fsck.ts';
 export { repair } from './repair.ts';
 export type { Finding } from './findings.ts';

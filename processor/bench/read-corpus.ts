@@ -59,7 +59,10 @@ interface Listed {
 
 export function inflate(batch: readonly Frame[]): Buffer {
   const payload = Buffer.concat(batch.map(({ payload }) => payload));
-  return batch[0]!.flags & FrameFlag.gzip ? gunzipSync(payload) : payload;
+  // Into one piece, as a flush does.
+  return batch[0]!.flags & FrameFlag.gzip
+    ? gunzipSync(payload, { chunkSize: payload.length * 12 + 1024 })
+    : payload;
 }
 
 /** The session again under another id, as the assembler gives its batches to a flush. */
