@@ -72,7 +72,7 @@ beforeAll(async () => {
     ...KEYS,
     ...{ DATA_DIR: directory, LISTEN: `127.0.0.1:${await freePort()}` },
     ...{ FLUSH_INTERVAL_MS: '300', REFRESH_INTERVAL_MS: '50' },
-    ...{ COMPACT_INTERVAL_MS: '1000', SWEEP_INTERVAL_MS: '1000', GRACE_MS: '0' },
+    ...{ COMPACT_INTERVAL_MS: '1000', SWEEP_INTERVAL_MS: '1000', GRACE_MS: '5000' },
   });
   browser = await chromium.launch({ executablePath: inject('chromium'), args: CHROMIUM_ARGS });
   gets = [];
@@ -154,14 +154,14 @@ async function assetFiles(): Promise<string[]> {
 }
 
 /** Opens the page, waits until it told and brought what it shows, and closes it. */
-async function record(act: (page: Page) => Promise<void> = async () => {}): Promise<string> {
+async function record(act: (page: Page, session: string) => Promise<void> = async () => {}): Promise<string> {
   const context = await browser.newContext();
   await context.addCookies([{ name: 'login', value: 'yes', url: urlOf(site) }]);
   const page = await context.newPage();
   await page.goto(urlOf(site));
   await page.waitForFunction(() => (window as unknown as PageApi).mutoscope.status().session);
   const session = await page.evaluate(() => (window as unknown as PageApi).mutoscope.status().session!);
-  await act(page);
+  await act(page, session);
   await expect
     .poll(() => sql(`SELECT count(*) FROM events WHERE session_id = '${session}' AND type = 'asset_ref'`), {
       timeout: 20_000,
@@ -206,10 +206,16 @@ test(
   'images, styles and fonts of a site that is gone are there in the replay, but for what is blocked',
   { timeout: 90_000 },
   async () => {
-    first = await record(async (page) => {
-      await page.waitForTimeout(1500);
+    first = await record(async (page, session) => {
+      const pictures = async (): Promise<number[]> =>
+        (
+          await sql(`SELECT count(DISTINCT node_id), count(*) FROM events
+            WHERE session_id = '${session}' AND type = 'canvas'`)
+        )[0]!.map(Number);
+      await expect.poll(async () => (await pictures())[0], { timeout: 20_000 }).toBe(2);
+      const [, before] = await pictures();
       await page.evaluate(() => (window as unknown as PageApi).repaint('rgb(0,200,255)'));
-      await page.waitForTimeout(1000);
+      await expect.poll(async () => (await pictures())[1], { timeout: 20_000 }).toBeGreaterThan(before!);
     });
     expect(await sql(`SELECT count(*) FROM events WHERE session_id = '${first}' AND type = 'asset'`)).toEqual(
       [[6]],

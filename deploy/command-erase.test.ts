@@ -46,7 +46,7 @@ describe('erase', () => {
     running = await startProcess({
       ...KEYS,
       ...{ DATA_DIR: directory, LISTEN: `127.0.0.1:${await freePort()}`, FIRST_ORIGINS: '*' },
-      ...{ FLUSH_INTERVAL_MS: '150', REFRESH_INTERVAL_MS: '50', GRACE_MS: '0' },
+      ...{ FLUSH_INTERVAL_MS: '150', REFRESH_INTERVAL_MS: '50', GRACE_MS: '5000' },
       ...{ COMPACT_INTERVAL_MS: '1000', SWEEP_INTERVAL_MS: '1000' },
     });
     clients = [];

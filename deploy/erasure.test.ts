@@ -23,7 +23,7 @@ beforeEach(async () => {
     ...KEYS,
     ...{ DATA_DIR: directory, LISTEN: `127.0.0.1:${await freePort()}`, FIRST_ORIGINS: '*' },
     ...{ FLUSH_INTERVAL_MS: '150', REFRESH_INTERVAL_MS: '50' },
-    ...{ COMPACT_INTERVAL_MS: '1000', SWEEP_INTERVAL_MS: '1000', GRACE_MS: '0' },
+    ...{ COMPACT_INTERVAL_MS: '1000', SWEEP_INTERVAL_MS: '1000', GRACE_MS: '5000' },
   };
   running = await startProcess(settings);
   clients = [];

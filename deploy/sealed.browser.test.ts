@@ -28,7 +28,7 @@ beforeAll(async () => {
   settings = {
     ...KEYS,
     ...{ DATA_DIR: directory, LISTEN: `127.0.0.1:${await freePort()}`, FIRST_ORIGINS: '*' },
-    ...{ FLUSH_INTERVAL_MS: '150', REFRESH_INTERVAL_MS: '50', GRACE_MS: '0' },
+    ...{ FLUSH_INTERVAL_MS: '150', REFRESH_INTERVAL_MS: '50', GRACE_MS: '5000' },
   };
   running = await startProcess({ ...settings, COMPACT_INTERVAL_MS: '3600000', SWEEP_INTERVAL_MS: '3600000' });
   browser = await chromium.launch({ executablePath: inject('chromium'), args: CHROMIUM_ARGS });

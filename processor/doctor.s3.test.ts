@@ -52,8 +52,11 @@ describe.skipIf(!s3)('a lake in a bucket', () => {
     const options = { nowMs: t0, graceMs: GRACE_MS };
     const wrong = async (): Promise<string[]> =>
       (await fsck(store, options)).findings.filter(({ level }) => level === 'wrong').map(({ code }) => code);
+    // Rows of `sessions` come back with the next compaction.
     const rows = async (): Promise<number> =>
-      (await openLakeReader(store, () => t0).view('shop')).files.reduce((sum, file) => sum + file.rows, 0);
+      (await openLakeReader(store, () => t0).view('shop')).files
+        .filter(({ table }) => table !== 'sessions')
+        .reduce((sum, file) => sum + file.rows, 0);
     expect([await wrong(), await rows()]).toEqual([[], 24]);
     await store.remove([paths.manifest('shop', (await newestRoot(store, 'shop'))!.version)]);
     expect(await wrong()).toEqual(['root_lost']);
