@@ -97,7 +97,7 @@ export function assemble(
   isStale: (frame: PendingFrame) => boolean,
 ): { batches: Batch[]; rejected: Rejected[]; waiting: PendingFrame[] } {
   const out = { batches: [] as Batch[], rejected: [] as Rejected[], waiting: [] as PendingFrame[] };
-  for (const ofRid of groupBy(frames, ridOf).values()) {
+  for (const ofRid of Map.groupBy(frames, ridOf).values()) {
     ofRid.sort((a, b) => a.frame.frame - b.frame.frame);
     for (const run of runs(ofRid)) {
       const first = run[0]!;
@@ -173,15 +173,4 @@ function begins(
   const before = ofRid.find((one) => one.frame.frame === frame - 1);
   if (before) return before.frame.firstSeq !== first.frame.firstSeq;
   return isGzip(first) && payload[0] === 0x1f && payload[1] === 0x8b && payload[2] === 0x08;
-}
-
-function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): Map<string, T[]> {
-  const groups = new Map<string, T[]>();
-  for (const item of items) {
-    const key = keyOf(item);
-    const group = groups.get(key);
-    if (group) group.push(item);
-    else groups.set(key, [item]);
-  }
-  return groups;
 }

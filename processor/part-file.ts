@@ -36,23 +36,12 @@ export async function partFile<K>(
 ): Promise<Map<K, Part>> {
   const groups = file.sealed && (await decodeSpliceableGroups(file.bytes, read));
   if (groups) {
-    const byKey = groupBy(groups, ({ session }) => keyOf(session));
+    const byKey = Map.groupBy(groups, ({ session }) => keyOf(session));
     return new Map(Array.from(byKey, ([key, some]) => [key, splicedPart(some, read)]));
   }
   const rows: Row[] = await decodeFile(file.table, await read(0, file.bytes));
-  const byKey = groupBy(rows, ({ session_id }) => keyOf(session_id));
+  const byKey = Map.groupBy(rows, ({ session_id }) => keyOf(session_id));
   return new Map(Array.from(byKey, ([key, some]) => [key, decodedPart(file, some)]));
-}
-
-function groupBy<T, K>(items: readonly T[], keyOf: (item: T) => K): Map<K, T[]> {
-  const groups = new Map<K, T[]>();
-  for (const item of items) {
-    const key = keyOf(item);
-    const group = groups.get(key);
-    if (group) group.push(item);
-    else groups.set(key, [item]);
-  }
-  return groups;
 }
 
 const decodedPart = (file: Pick<LakeFile, 'table' | 'sealed'>, rows: Row[]): Part => ({

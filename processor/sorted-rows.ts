@@ -2,7 +2,7 @@ import type { LakeFile, Table } from './layout.ts';
 import { compareRows, sameKey, type RowKey } from './row-groups.ts';
 import type { Store } from './store.ts';
 import { openSorted, type SortedFile, type SortedGroup } from './parquet-groups.ts';
-import { type RowOf } from './x-hyparquet.ts';
+import type { RowOf } from './x-hyparquet.ts';
 
 export interface SortedQuery<T extends Table> {
   columns?: readonly (keyof RowOf<T> & string)[];
