@@ -127,9 +127,11 @@ async function settled(page: Page): Promise<{ tree: string; count: number }> {
   }, domOf.toString());
 }
 
-/** Clicks in the middle of it, whether or not it can be clicked. */
+/** Clicks in the middle of it once it has stopped moving, whether or not it can be clicked. */
 async function press(page: Page, selector: string): Promise<void> {
-  const { x, y, width, height } = (await (await page.waitForSelector(selector)).boundingBox())!;
+  const element = await page.waitForSelector(selector);
+  await element.waitForElementState('stable');
+  const { x, y, width, height } = (await element.boundingBox())!;
   await page.mouse.click(x + width / 2, y + height / 2);
 }
 
@@ -168,9 +170,15 @@ const STEPS: [what: string, act: (page: Page) => Promise<unknown>][] = [
   [
     'a list that grows and shrinks',
     async (page) => {
-      for (let n = 0; n < 3; n++) await press(page, '#hire');
+      // What moves when the list grows has moved before it is pressed.
+      const listed = (count: number) =>
+        page.waitForFunction((n) => document.querySelectorAll('.dismiss').length === n, count);
+      for (let n = 1; n <= 3; n++) {
+        await press(page, '#hire');
+        await listed(n);
+      }
       await press(page, '.dismiss >> nth=1');
-      await page.waitForFunction(() => document.querySelectorAll('.dismiss').length === 2);
+      await listed(2);
     },
   ],
   ['done', (page) => press(page, '#finish').then(() => arrived(page, 'h1', 'Welcome'))],
