@@ -1,4 +1,5 @@
 import { sessionFilter } from '#stream';
+import { classesOfDay } from './classes.ts';
 import { erase, type EraseParts } from './erase.ts';
 import { scanForErased, type ScanResult } from './erasure-scan.ts';
 import { readHold } from './holds.ts';
@@ -44,9 +45,11 @@ export function createEraser(parts: EraserParts): Eraser {
     const { project, session } = erasures[0]!;
     const date = sessionDate(session);
     const journal = createJournal(store, erasures, nowMs);
+    // Before its rows go, by which a class is known.
+    const classes = await classesOfDay(parts, project, date);
     const { fenceSeq, left } = await erase(parts, { project, date, journal }, nowMs);
     const sessions = journal.sessions;
-    const scan = await scanForErased(parts, { project, date, sessions, fenceSeq });
+    const scan = await scanForErased(parts, { project, date, sessions, classes, fenceSeq });
     let pending = 0;
     for (const erasure of erasures) {
       const key = paths.erasure(project, erasure.session);

@@ -340,6 +340,17 @@ export function eraseContract(name: string, open: () => Promise<Opened>, stride:
       expect(await rowsOf('bank')).toHaveLength(8);
     });
 
+    it('searches a class that is no plan of ours, too', async () => {
+      const own = createSender({ project: 'shop', session: first, rid: 'a', retentionDays: 45 });
+      await commit(own.batch(pageLoad(3, t0, MARK)));
+      await maintain().compact(t0);
+      await ask();
+      await maintain().sweep(t0);
+      const { done } = await erasureOf();
+      expect(done?.rows).toBe(3);
+      expect(done?.scan?.prefixes).toContain(paths.dayPrefix('r45', 'events', 'shop', sessionDate(first)));
+    });
+
     it('removes manifests of the day whose roots were collected before', async () => {
       await recordEverywhere();
       const roots = (await keysOf(paths.projectManifestPrefix('shop'))).filter(

@@ -1,7 +1,6 @@
-import { RETENTION_DAYS } from '#projects';
 import { shardOf, type Stream } from '#stream';
 import { getIfThere } from './lake-reader.ts';
-import { className, paths, TABLES, type Commit, type Scanned, type Seen } from './layout.ts';
+import { paths, TABLES, type ClassName, type Commit, type Scanned, type Seen } from './layout.ts';
 import { readable } from './readable.ts';
 import type { Store } from './store.ts';
 import { blocksOf } from './x-avsc.ts';
@@ -11,6 +10,8 @@ export interface ScanQuery {
   /** On which the sessions began. */
   date: string;
   sessions: readonly string[];
+  /** In which files of the day may be. */
+  classes: readonly ClassName[];
   /** Of the stream, what is beyond this came after the removal began. */
   fenceSeq: number;
 }
@@ -31,12 +32,13 @@ export interface ScanResult {
  */
 export async function scanForErased(
   { store, stream }: { store: Store; stream: Stream },
-  { project, date, sessions, fenceSeq }: ScanQuery,
+  query: ScanQuery,
 ): Promise<ScanResult> {
+  const { project, sessions, fenceSeq } = query;
   const wanted = new Set(sessions);
   const result: ScanResult = {
     scanned: {
-      prefixes: prefixesOf(project, date, sessions),
+      prefixes: prefixesOf(query),
       objects: 0,
       bytes: 0,
       messages: 0,
@@ -75,9 +77,8 @@ export async function scanForErased(
 /** To tell an operator where to look. */
 const PLACES_MAX = 20;
 
-function prefixesOf(project: string, date: string, sessions: readonly string[]): string[] {
+function prefixesOf({ project, date, sessions, classes }: ScanQuery): string[] {
   const shards = [...new Set(sessions.map(shardOf))].sort((a, b) => a - b);
-  const classes = RETENTION_DAYS.map(className);
   return [
     ...shards.flatMap((shard) => [
       paths.l0ShardPrefix(shard),
