@@ -21,7 +21,7 @@ import {
 import { publish, type ManifestChange, type ProjectState } from './manifest.ts';
 import { notingFiles } from './noting-files.ts';
 import { compareRows, sameKey } from './row-groups.ts';
-import { mergedRows, putSealed, readParts, wholeRows, type Part } from './seal.ts';
+import { mergedRows, putMerged, putSealed, readParts, wholeRows, type Part } from './seal.ts';
 import { withSessions } from './session-files.ts';
 import { StoreError, type Store } from './store.ts';
 import { decodeFile, type Row } from './x-hyparquet.ts';
@@ -97,7 +97,8 @@ export async function compact(
 interface MovedRows {
   date: string;
   file: LakeFile;
-  sessions: ReadonlySet<string>;
+  /** Of `events`. */
+  sessions: ReadonlySet<string> | undefined;
 }
 
 /** Reads each commit's files once, whatever number of projects wants rows of them. */
@@ -132,7 +133,7 @@ interface Place {
   class: ClassName;
 }
 type PlaceIn = (file: LakeFile, project: string, session: string) => Place | undefined;
-type Note = (place: Place, file: LakeFile | undefined, sessions: ReadonlySet<string>) => void;
+type Note = (place: Place, file: LakeFile | undefined, sessions?: ReadonlySet<string>) => void;
 const ofTable = (files: readonly LakeFile[], table: Table): LakeFile[] =>
   files.filter((file) => file.table === table);
 
@@ -180,8 +181,7 @@ async function takeInReplay(
       for (const some of bySessions(groups)) {
         const { project, date, class: cls } = place;
         const to = { ...place, key: paths.file(cls, 'replay', project, date, parts.nonce()) };
-        const sealed = await putSealed(parts.store, to, mergedRows(parts.store, some, []));
-        note(place, sealed?.file, new Set(some.map(({ group }) => group.session)));
+        note(place, (await putSealed(parts.store, to, mergedRows(parts.store, some, [])))?.file);
       }
   }
 }
@@ -277,8 +277,7 @@ async function planChange(
 function touchedBy(moved: readonly MovedRows[]): Map<ClassName, Set<string>> {
   const touched = new Map<ClassName, Set<string>>();
   for (const { file, sessions } of moved)
-    if (file.table === 'events')
-      touched.set(file.class, new Set([...(touched.get(file.class) ?? []), ...sessions]));
+    if (sessions) touched.set(file.class, new Set([...(touched.get(file.class) ?? []), ...sessions]));
   return touched;
 }
 
@@ -302,10 +301,8 @@ async function mergeFiles(
   if (table === 'replay') {
     const to = { key: paths.file(cls, table, project, date, parts.nonce()), class: cls, project, date };
     const others = day.filter((file) => file.table === table && file.class === cls && !files.includes(file));
-    const kept = (await readParts(parts.store, files)).filter(
-      ({ group }) => !parts.erasures.has(project, group.session),
-    );
-    return (await putSealed(parts.store, to, mergedRows(parts.store, kept, others)))?.file;
+    const isErased = (session: string): boolean => parts.erasures.has(project, session);
+    return (await putMerged(parts.store, to, files, others, isErased))?.file;
   }
   const rows: Row[] = [];
   for (const { key } of files)

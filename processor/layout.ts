@@ -139,8 +139,6 @@ export const REPLAY_GROUP_BYTES_MAX = 8 * 1024 * 1024;
 export const EVENTS_GROUP_ROWS_MAX = 30_720;
 /** A `sessions` file is one row group, written anew when one of its sessions goes on. */
 export const SESSIONS_FILE_ROWS_MAX = 8192;
-/** The writer holds a file in memory. */
-export const FILE_BYTES_MAX = 128 * 1024 * 1024;
 /** Key in a `replay` file's footer metadata: indices of row groups that begin with a full snapshot or checkpoint, as JSON. */
 export const SNAPSHOT_GROUPS_KEY = 'mutoscope.snapshot_groups';
 /** Key in the footer metadata of a sealed `replay` file: names of the assets to which its payloads refer, as JSON. */

@@ -7,15 +7,7 @@ import { encodeReplayFile } from './lake-file.ts';
 import { paths, sessionDate, type LakeFile, type ReplayRow } from './layout.ts';
 import { compareRows } from './row-groups.ts';
 import { createRandom, sessionAt } from './samples.ts';
-import {
-  createAssetReader,
-  mergedRows,
-  playedRows,
-  putSealed,
-  readParts,
-  sealRows,
-  wholeRows,
-} from './seal.ts';
+import { createAssetReader, playedRows, putMerged, putSealed, sealRows, wholeRows } from './seal.ts';
 import { openStore, type Store } from './store.ts';
 import { replayRows, START_MS } from './test-replay-rows.ts';
 import { decodeReplayGroups } from './parquet-groups.ts';
@@ -69,8 +61,7 @@ describe('sealed files', () => {
     skips = (_: string) => false,
     others: LakeFile[] = [],
   ): Promise<LakeFile> => {
-    const parts = (await readParts(store, files)).filter(({ group }) => !skips(group.session));
-    return (await putSealed(store, to(), mergedRows(store, parts, others)))!.file;
+    return (await putMerged(store, to(), files, others, skips))!.file;
   };
   const written = async ({ key }: LakeFile): Promise<ReplayRow[]> =>
     decodeFile('replay', await store.get(key));

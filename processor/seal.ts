@@ -91,10 +91,16 @@ export function sealRows(rows: readonly ReplayRow[]): { rows: ReplayRow[]; asset
   return { rows: rows.flatMap((row) => sealer.add({ row })), assets: sealer.takeAssets() };
 }
 
+export interface SealedPlace {
+  key: string;
+  class: ClassName;
+  project: string;
+  date: string;
+}
 /** Writes what comes in the order of the file, its rows sealed, and the assets before the file. @throws StoreError */
 export async function putSealed(
   store: Store,
-  to: { key: string; class: ClassName; project: string; date: string },
+  to: SealedPlace,
   content: AsyncIterable<Whole | Spliced> | Iterable<Whole>,
 ): Promise<EncodedFile | undefined> {
   const writer = createReplayWriter(to.key, to.class, true);
@@ -132,6 +138,18 @@ export async function putSealed(
   const encoded = writer.finish();
   await store.put(to.key, encoded.bytes);
   return encoded;
+}
+
+/** As one file, but not row groups of sessions that `skips`; see `mergedRows`. @throws StoreError */
+export async function putMerged(
+  store: Store,
+  to: SealedPlace,
+  files: readonly LakeFile[],
+  others: readonly LakeFile[],
+  skips: (session: string) => boolean,
+): Promise<EncodedFile | undefined> {
+  const kept = (await readParts(store, files)).filter(({ group }) => !skips(group.session));
+  return putSealed(store, to, mergedRows(store, kept, others));
 }
 
 export const wholeRows = (rows: readonly ReplayRow[]): Whole[] =>

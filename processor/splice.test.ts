@@ -20,7 +20,7 @@ import { partFile } from './part-file.ts';
 import { findIn } from './readable.ts';
 import { compareRows, planReplayGroups } from './row-groups.ts';
 import { createRandom, sessionAt, withMethods } from './samples.ts';
-import { createAssetReader, mergedRows, putSealed, readParts, wholeRows } from './seal.ts';
+import { createAssetReader, putMerged, putSealed, wholeRows } from './seal.ts';
 import type { SpliceableGroup } from './splice.ts';
 import { assetsIn } from './split-assets.ts';
 import { openStore, type Store } from './store.ts';
@@ -111,8 +111,7 @@ const merge = async (
   skips = (_: string) => false,
   from = store,
 ): Promise<LakeFile> => {
-  const kept = (await readParts(from, some)).filter(({ group }) => !skips(group.session));
-  return (await putSealed(from, { ...place, key: newKey() }, mergedRows(from, kept, others)))!.file;
+  return (await putMerged(from, { ...place, key: newKey() }, some, others, skips))!.file;
 };
 const rowsIn = async ({ key }: LakeFile): Promise<ReplayRow[]> => decodeFile('replay', await store.get(key));
 const eventsIn = async (file: LakeFile): Promise<ReplayRow[]> =>
