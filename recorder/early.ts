@@ -24,6 +24,7 @@ export interface EarlyEvents {
  */
 export function keepEarly(guard: Guard): EarlyEvents {
   const kept: EarlyEvent[] = [];
+  const { navigation = window } = window as { navigation?: EventTarget };
   const keep = guard((event: Event) => {
     // What else is typed is none of our business.
     if (kept.length < EARLY_MAX && /^(Enter| )$/.test((event as Partial<KeyboardEvent>).key ?? ' '))
@@ -33,6 +34,7 @@ export function keepEarly(guard: Guard): EarlyEvents {
     on('pointerdown pointerup pointercancel keydown keyup click popstate hashchange', keep, window),
     // On their way down there are also errors of files.
     on('error unhandledrejection', keep, window, false),
+    on('currententrychange', keep, navigation),
     ...['pushState', 'replaceState'].map((name) =>
       patch(history, name, (call) => {
         call();

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 
 /** What a browser compares a file with (Subresource Integrity). Of the file's exact bytes. */
-export const integrityOf = (bytes: string | Uint8Array): string =>
-  `sha384-${createHash('sha384').update(bytes).digest('base64')}`;
+export const integrityOf = (bytes: string | Uint8Array, algorithm: 'sha256' | 'sha384' = 'sha384'): string =>
+  `${algorithm}-${createHash(algorithm).update(bytes).digest('base64')}`;
 
 /** `x.y.z-` and 10 hexadecimal digits of what the loader loads: files under this name never change. */
 export const versionOf = (semver: string, loader: string): string =>

@@ -104,6 +104,21 @@ describe.skipIf(!chromium)('what the page means, in Chromium', () => {
         history.replaceState({}, '', '/third');
         location.hash = 'part';
         await new Promise((resolve) => setTimeout(resolve, 20));
+        const { navigation } = window as { navigation?: { navigate(url: string, options: object): unknown } };
+        if (navigation) {
+          const entries = navigation as unknown as EventTarget;
+          entries.addEventListener(
+            'navigate',
+            (event) => (event as unknown as { intercept(): void }).intercept(),
+            {
+              once: true,
+            },
+          );
+          navigation.navigate('/fourth', { history: 'push' });
+        } else history.pushState({}, '', '/fourth');
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        location.hash = 'more';
+        await new Promise((resolve) => setTimeout(resolve, 20));
         document.title = 'Third';
       });
       const before = Date.now();
@@ -125,13 +140,15 @@ describe.skipIf(!chromium)('what the page means, in Chromium', () => {
         ['push', '/second?q=', 'Third'],
         ['replace', '/third', 'Third'],
         ['hash', '/third#part', 'Third'],
+        ['push', '/fourth', 'Third'],
+        ['hash', '/fourth#more', 'Third'],
       ]);
       const told = collector
         .events()
         .filter(({ data }) => /^(error|unhandled|navigation)/.test((data as { tag?: string }).tag ?? ''));
       expect(told.map(({ timestamp }) => timestamp <= before)).not.toContain(false);
       await page.evaluate(() => history.back());
-      await untilFlushed(page, () => collector.custom('navigation').length > 4);
+      await untilFlushed(page, () => collector.custom('navigation').length > 6);
       expect(collector.custom('navigation').at(-1)).toMatchObject({ kind: 'hash' });
       expect(await page.evaluate(() => window.mutoscope.status().pageErrors)).toBe(2);
     },

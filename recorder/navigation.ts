@@ -21,7 +21,13 @@ export function kindOf(by: By, from: string, to: string): Navigation['kind'] | u
   return by === 'push' || by === 'replace' ? by : 'pop';
 }
 
-const EARLY = /^(pushState|replaceState|popstate|hashchange)$/;
+const CALL = /^(push|replace)State$/;
+const MOVE = /^(pushState|replaceState|popstate|hashchange)$/;
+/** By what it moved: a call kept under its name, an event of the window or of the Navigation API; or not at all. */
+const byOf = (event: Event): By | undefined =>
+  MOVE.test(event.type)
+    ? (event.type as By)
+    : ((event as { navigationType?: 'push' | 'replace' | 'traverse' | null }).navigationType ?? undefined);
 
 /**
  * A router sets the title after the address, some tasks later where it renders in slices or waits for code: it is looked
@@ -73,7 +79,12 @@ export function observeNavigation(
     const navigation = { kind, url: scrubUrl(to), title: recordedTitle(), atMs };
     if (pending.push(navigation) === 1) setTimeout(settle, 0, navigation);
   });
-  for (const [{ type }, , atMs, to] of early) if (EARLY.test(type)) changed(type as By, to, atMs);
+  early.forEach(([event, , atMs, to], index) => {
+    const by = byOf(event);
+    // A call is kept once it is over: behind the entry that it made, which it tells better.
+    const isOfCall = !MOVE.test(event.type) && CALL.test(early[index + 1]?.[0].type ?? '');
+    if (by && !isOfCall) changed(by, to, atMs);
+  });
   // What went by neither History nor an event.
   changed('push');
   const restorers = (['pushState', 'replaceState'] as const).map((name) => {
@@ -102,7 +113,7 @@ export function observeNavigation(
   // What goes by neither, such as `navigation.navigate()`.
   const { navigation: entries } = window as { navigation?: EventTarget };
   const onEntry = (event: Event): void => {
-    const by = (event as { navigationType?: 'push' | 'replace' | 'traverse' }).navigationType;
+    const by = byOf(event);
     if (by && !isCalled) changed(by);
   };
   entries?.addEventListener('currententrychange', onEntry);

@@ -7,7 +7,7 @@ import solid from 'vite-plugin-solid';
 import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from 'vitest';
 import { launchChromium } from './browser.ts';
 import { TestCollector, type StoredEvent } from './test-collector.ts';
-import { buildRecorder, recording, until } from './test-page.ts';
+import { buildRecorder, flush, recording, until } from './test-page.ts';
 
 /**
  * One sign-up in four frameworks, each with its own router: what is told of it, and whether its replay is the page.
@@ -274,6 +274,11 @@ describe.skipIf(!chromium)('in an app of one page', () => {
     closing.push(() => collector.close());
     return collector;
   }
+  /** Once the chunk is here that tells of moves, titles are those of their time. */
+  async function ready(page: Page): Promise<void> {
+    await recording(page);
+    await flush(page);
+  }
   async function buildApp(name: string): Promise<string> {
     const { config } = FRAMEWORKS[name]!;
     const { NODE_ENV } = process.env;
@@ -299,7 +304,7 @@ describe.skipIf(!chromium)('in an app of one page', () => {
       const failures: string[] = [];
       page.on('pageerror', (error) => failures.push(String(error)));
       await page.goto(collector.url);
-      await recording(page);
+      await ready(page);
       const counts: number[] = [];
       const live: string[] = [];
       for (const [, act] of STEPS) {
@@ -334,7 +339,7 @@ describe.skipIf(!chromium)('in an app of one page', () => {
 
       const deep = await newPage();
       await deep.goto(`${collector.url}/people/7/notes`);
-      await recording(deep);
+      await ready(deep);
       await deep.waitForSelector('#notes');
       await settled(deep);
       expect(collector.custom('navigation').at(-1)).toMatchObject({ kind: 'load' });
@@ -366,7 +371,7 @@ describe.skipIf(!chromium)('in an app of one page', () => {
     });
     const page = await newPage();
     await page.goto(collector.url);
-    await recording(page);
+    await ready(page);
     await page.evaluate(async () => {
       const { navigation, captured } = window as unknown as {
         captured: History['pushState'];
@@ -428,7 +433,7 @@ describe.skipIf(!chromium)('in an app of one page', () => {
       const page = await newPage();
       if (!withNavigation) await page.addInitScript({ content: 'delete window.navigation' });
       await page.goto(collector.url);
-      await recording(page);
+      await ready(page);
       await page.addScriptTag({ content: `const ours = history.pushState;${patch('after')}` });
       await page.evaluate(() => history.pushState({}, '', '/one'));
       const state = await page.evaluate(async () => {
