@@ -156,11 +156,11 @@ export function startCapture(
   const stopScrollers = observeScrollers();
   const stopStates = observeStates((attributes) => mutate({ attributes }));
   let isWaiting = true;
-  const begin = (): void =>
-    onceIdle(() => {
-      isWaiting = false;
-      if (isRecording) takeSnapshot();
-    }, IDLE_TIMEOUT_MS);
+  const start = (): void => {
+    isWaiting = false;
+    if (isRecording) takeSnapshot();
+  };
+  const begin = (): void => onceIdle(start, IDLE_TIMEOUT_MS);
   if (document.readyState === 'loading') document.addEventListener('DOMContentLoaded', begin, { once: true });
   else begin();
 
@@ -178,6 +178,8 @@ export function startCapture(
         await new Promise((resolve) => setTimeout(resolve, TOLD_POLL_MS));
     },
     finish: (ms) => {
+      // It goes before it was idle.
+      if (isWaiting) start();
       const nodes = isStarted ? tree.finish(ms) : undefined;
       if (nodes !== undefined) limits.onTruncated({ nodes: countNodes(), nodesMax: nodes });
     },
