@@ -61,9 +61,6 @@ export async function encodeSealedFile(
   return writer.finish();
 }
 
-/** Sealed files are written once and kept, so that more time may go into them. */
-const SEALED_ZSTD_LEVEL = 12;
-
 /** Writes a `replay` file a part at a time. */
 export interface ReplayWriter {
   /** Rows in the order of the file, after those before; they begin a row group. */
@@ -80,7 +77,7 @@ export function createReplayWriter(
   isSealed: boolean,
   bytesHint?: number,
 ): ReplayWriter {
-  const writer = createFileWriter('replay', isSealed ? SEALED_ZSTD_LEVEL : undefined, bytesHint);
+  const writer = createFileWriter('replay', isSealed ? 'thorough' : 'fast', bytesHint);
   const bounds = createBounds();
   const snapshotGroups: number[] = [];
   /** Each with its place. */
