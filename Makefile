@@ -96,7 +96,7 @@ bench-lake: corpus ## what the lake costs: bytes, rates a core, requests, memory
 	@node processor/bench/lake.bench.ts
 	@BENCH_SECONDS=$${GROWTH_SECONDS:-120} node processor/bench/growth.bench.ts
 
-bench-memory: corpus ## a processor's memory with one session of 1 GB, with snapshots of 20 MB, with 100,000 sessions at once; CASES names some
+bench-memory: corpus ## a processor's memory with one session of 1 GB or 8 hours, with snapshots of 20 MB, with 100,000 sessions at once; CASES names some
 	@node processor/bench/memory.bench.ts
 
 bench-fresh: build ## seconds from an event's ack until SQL has it, on directories and on NATS and MinIO; FRESH_SECONDS

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readConfig, type Config } from '#service';
-import { openStream } from '#stream';
+import { openStream, shardOf } from '#stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { aheadMs, examine } from './doctor.ts';
 import { judge, type Facts, type LakeFacts, type StoreFacts, type StreamFacts } from './doctor-judge.ts';
@@ -142,8 +142,9 @@ describe('what is looked at', () => {
     const opened = await openStore(here.STORE);
     const days = await createDaysLake(opened);
     const held = await openStream(here.STREAM, { bytesMax: here.STREAM_BYTES_MAX });
-    const sender = createSender({ project: 'shop', session: sessionAt(t0, 77), rid: 'a' });
-    await append(held, sender.batch(pageLoad(5, t0)));
+    // Of a shard that the days have no commits of.
+    const session = [77, 78, 79, 80, 81].map((n) => sessionAt(t0, n)).find((one) => shardOf(one) !== 0)!;
+    await append(held, createSender({ project: 'shop', session, rid: 'a' }).batch(pageLoad(5, t0)));
     await days.record({ startMs: start, count: 3 });
     await days.maintain().sweep(t0);
     // The first one reports before it compacts.

@@ -11,6 +11,13 @@ import { paths, takenIn, type Commit } from '../layout.ts';
 import type { Sent } from '../samples.ts';
 import type { Store } from '../store.ts';
 
+/** How the image runs, from its Dockerfile. */
+const image = readFileSync(join(import.meta.dirname, '../../deploy/Dockerfile'), 'utf8');
+const [, ...imageArgs] = JSON.parse(/^ENTRYPOINT (.*)$/m.exec(image)![1]!) as string[];
+const imageMalloc = Object.fromEntries(
+  Array.from(image.matchAll(/\b(MALLOC_\w+)=(\d+)/g), ([, name, value]) => [name, value]),
+);
+
 /** What recorders sent, a few messages at a time; it returns how many events that was. */
 export type Backlog = Generator<Sent[], number>;
 
@@ -23,8 +30,9 @@ export interface WorkedOff {
 }
 
 /**
- * Fills a stream with the backlog and lets a processor of its own, with default settings, work it off: into the lake, through one compaction
- * and one sweep. Quarantine counts as a failure. Rejects after `secondsMax`.
+ * Fills a stream with the backlog and lets a processor of its own, run as in the image and with default settings, work
+ * it off: into the lake, through one compaction and one sweep. Quarantine counts as a failure. Rejects after
+ * `secondsMax`.
  */
 export async function workOff(
   dir: string,
@@ -42,7 +50,8 @@ export async function workOff(
   }
   const rows = next.value;
   await stream.close();
-  const child = spawn(process.execPath, [join(import.meta.dirname, '../../deploy/all.ts')], {
+  const child = spawn(process.execPath, imageArgs, {
+    cwd: join(import.meta.dirname, '../..'),
     env: {
       PATH: process.env.PATH,
       ROLE: 'processor',
@@ -54,9 +63,7 @@ export async function workOff(
       LOG_LEVEL: 'warn',
       FIRST_WRITE_KEY: 'wk_bench_key_of_the_lake',
       FIRST_API_KEY: 'ak_bench_key_of_the_lake',
-      // As in the image.
-      MALLOC_MMAP_THRESHOLD_: '1048576',
-      MALLOC_ARENA_MAX: '2',
+      ...imageMalloc,
     },
     stdio: 'inherit',
   });

@@ -27,18 +27,34 @@ export function* manySessions(
   return events;
 }
 
-/** Sessions of the corpus one after the other as one page load of one session. */
+/** Sessions of the corpus one after the other as one page load of one session. @param rawBytes of their JSON */
 export function* oneSession(sessions: readonly CorpusSession[], project: string, rawBytes: number): Backlog {
-  const startMs = Date.now() - 3_600_000;
+  return yield* joined(sessions, project, (_, raw) => raw < rawBytes);
+}
+
+/** The same, but each when the one before has ended. */
+export function* longSession(sessions: readonly CorpusSession[], project: string, hours: number): Backlog {
+  return yield* joined(sessions, project, (ms) => ms < hours * 3_600_000, true);
+}
+
+function* joined(
+  sessions: readonly CorpusSession[],
+  project: string,
+  goesOn: (ms: number, raw: number) => boolean,
+  isSpread = false,
+): Backlog {
+  const startMs = Date.now() - 9 * 3_600_000;
   const session = sessionAt(startMs, 1);
   const envelope = { v: 1 as const, rid: 'rid-1', retentionDays: 30, offsetMs: 0, receivedMs: startMs };
   let frame = 0;
   let events = 0;
-  let raw = 0;
-  for (let n = 0; raw < rawBytes; n++) {
+  let [raw, ms] = [0, 0];
+  for (let n = 0; goesOn(ms, raw); n++) {
     const one = sessions[n % sessions.length]!;
     raw += one.rawBytes;
-    envelope.receivedMs = Date.now();
+    envelope.offsetMs = startMs + ms - one.startMs;
+    envelope.receivedMs = startMs + ms + one.recordedMs;
+    if (isSpread) ms += one.recordedMs;
     yield one.batches.flat().map(({ payload, ...header }): Sent => {
       const moved = { ...header, frame: ++frame, firstSeq: header.firstSeq + events };
       return {

@@ -1,18 +1,19 @@
 /**
- * Memory of a processor, and that it comes to an end, with what is large in one way: one session of 1 GB, full snapshots of
- * 20 MB, 100,000 sessions at once. CASES names those to run.
+ * Memory of a processor, and that it comes to an end, with what is large in one way: one session of 1 GB, one of
+ * 8 hours, full snapshots of 20 MB, 100,000 sessions at once. CASES names those to run.
  */
 import { mkdtemp } from 'node:fs/promises';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { workOff, type Backlog } from './backlog.ts';
-import { largeSnapshots, oneSession, tinySessions } from './backlogs.ts';
+import { largeSnapshots, longSession, oneSession, tinySessions } from './backlogs.ts';
 import { readCorpus } from './read-corpus.ts';
 
 const PROJECT = 'bench';
 const SECONDS_MAX = 600;
 const CASES: Record<string, () => Backlog> = {
   '1gb_session': () => oneSession(readCorpus(200).sessions, PROJECT, 1e9),
+  '8h_session': () => longSession(readCorpus(200).sessions, PROJECT, 8),
   '20mb_snapshots': () => largeSnapshots(PROJECT, 20, 20e6),
   '100k_sessions': () => tinySessions(PROJECT, 100_000),
 };
