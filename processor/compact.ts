@@ -332,7 +332,7 @@ export async function writeRows(
 }
 
 function encodeRows(table: Table, key: string, cls: ClassName, rows: readonly Row[]): Promise<EncodedFile> {
-  if (table === 'events') return encodeEventsFile(key, cls, rows as EventRow[]);
+  if (table === 'events') return encodeEventsFile(key, cls, rows as EventRow[], 'thorough');
   if (table === 'sessions') return encodeSessionsFile(key, cls, rows as SessionRow[]);
   return encodeSealedFile(key, cls, rows as ReplayRow[]);
 }

@@ -30,6 +30,7 @@ export class BatchError extends Error {
 }
 
 const inflate = promisify(gunzip);
+const utf8 = new TextDecoder('utf-8', { fatal: true });
 /** So small a payload, as most are, is inflated sooner than handed to another thread. Who decodes many gives way in between. */
 const AT_ONCE_BYTES_MAX = 16 * 1024;
 /** Date's own bound; past it a timestamp is no instant. */
@@ -42,7 +43,7 @@ export async function decodeBatch(payload: Uint8Array, gzipped: boolean): Promis
     throw new BatchError('too_large', `payload of ${bytes.length} bytes`);
   let events: unknown;
   try {
-    events = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    events = JSON.parse(utf8.decode(bytes));
   } catch (error) {
     throw new BatchError('bad_json', (error as Error).message);
   }

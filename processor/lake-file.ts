@@ -15,7 +15,7 @@ import { compareRows, planReplayGroups } from './row-groups.ts';
 import type { SpliceableGroup } from './splice.ts';
 import { assetsIn } from './split-assets.ts';
 import { decodeAssetNames } from './parquet-groups.ts';
-import { createFileWriter, encodeFile, readerOf, type Read, type Row } from './x-hyparquet.ts';
+import { createFileWriter, encodeFile, readerOf, type Effort, type Read, type Row } from './x-hyparquet.ts';
 
 /** A file's bytes, and its line in a commit or day manifest. */
 export interface EncodedFile {
@@ -24,8 +24,13 @@ export interface EncodedFile {
 }
 
 /** Sorts the rows in place. There must be at least one. */
-export async function encodeEventsFile(key: string, cls: ClassName, rows: EventRow[]): Promise<EncodedFile> {
-  const bytes = await eventsFileOf(rows);
+export async function encodeEventsFile(
+  key: string,
+  cls: ClassName,
+  rows: EventRow[],
+  effort?: Effort,
+): Promise<EncodedFile> {
+  const bytes = await eventsFileOf(rows, effort);
   const bounds = createBounds();
   bounds.add(rows);
   return { bytes, file: bounds.describe(key, 'events', cls, bytes) };
@@ -37,7 +42,7 @@ export async function encodeSessionsFile(
   cls: ClassName,
   rows: readonly SessionRow[],
 ): Promise<EncodedFile> {
-  const bytes = await encodeFile('sessions', rows, [rows.length]);
+  const bytes = await encodeFile('sessions', rows, [rows.length], {}, 'thorough');
   const bounds = createBounds();
   bounds.add(rows);
   return { bytes, file: bounds.describe(key, 'sessions', cls, bytes) };
@@ -140,11 +145,11 @@ export async function spliceFile(
 const FOOTER_BYTES_A_GROUP = 1024;
 
 /** Bytes of an `events` file. Sorts the rows in place. */
-export function eventsFileOf(rows: EventRow[]): Promise<Uint8Array> {
+export function eventsFileOf(rows: EventRow[], effort?: Effort): Promise<Uint8Array> {
   const sizes: number[] = [];
   for (let left = rows.length; left > 0; left -= EVENTS_GROUP_ROWS_MAX)
     sizes.push(Math.min(left, EVENTS_GROUP_ROWS_MAX));
-  return encodeFile('events', rows.sort(compareRows), sizes);
+  return encodeFile('events', rows.sort(compareRows), sizes, {}, effort);
 }
 
 type Bounded = Pick<Row, 'session_id'> & (Pick<EventRow, 'ts'> | Pick<SessionRow, 'started_at'>);
