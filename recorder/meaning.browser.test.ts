@@ -161,6 +161,8 @@ describe.skipIf(!chromium)('what the page means, in Chromium', () => {
     await page.route('**/meaning-*.js', (route) => route.abort());
     await page.goto(collector.url);
     await recording(page);
+    // What comes before the snapshot is in it.
+    await flush(page);
     await page.evaluate(() => document.body.append('more'));
     await flush(page);
     const types = collector.events().map(({ type }) => type);
