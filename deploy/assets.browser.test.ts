@@ -190,7 +190,20 @@ async function play(session: string): Promise<{ context: BrowserContext; page: P
   const requests: string[] = [];
   page.on('request', (request) => requests.push(request.url()));
   await page.goto(`${running.url}/#key=${KEYS.FIRST_API_KEY}`);
-  const { endMs } = (await (await api(`/v1/sessions/${session}/manifest`)).json()) as SessionManifest;
+  // What SQL has, a manifest has a moment later.
+  const [[lastMs]] = (await sql(`SELECT epoch_ms(max(ts)) FROM events WHERE session_id = '${session}'`)) as [
+    [number],
+  ];
+  let endMs = 0;
+  await expect
+    .poll(
+      async () => {
+        const manifest = await api(`/v1/sessions/${session}/manifest`);
+        return ({ endMs } = (await manifest.json()) as SessionManifest).endMs;
+      },
+      { timeout: 15_000 },
+    )
+    .toBeGreaterThanOrEqual(Number(lastMs));
   await page.goto(`${running.url}/sessions/${session}?at=${endMs}`);
   await page.waitForFunction(() => {
     const player = document.querySelector('session-player') as
