@@ -46,7 +46,7 @@ describe('erase', () => {
     running = await startProcess({
       ...KEYS,
       ...{ DATA_DIR: directory, LISTEN: `127.0.0.1:${await freePort()}`, FIRST_ORIGINS: '*' },
-      ...{ FLUSH_INTERVAL_MS: '150', REFRESH_INTERVAL_MS: '50', GRACE_MS: '5000' },
+      ...{ FLUSH_INTERVAL_MS: '150', REFRESH_INTERVAL_MS: '50', GRACE_MS: '15000' },
       ...{ COMPACT_INTERVAL_MS: '1000', SWEEP_INTERVAL_MS: '1000' },
     });
     clients = [];
@@ -76,7 +76,7 @@ describe('erase', () => {
 
   test(
     'by predicate, visitor and session, with only STORE given; then tells how far it is and checks receipts',
-    { timeout: 60_000 },
+    { timeout: 90_000 },
     async () => {
       const paid = await record('aaaaaaaaaaaa', 'ann');
       const visited = await record('bbbbbbbbbbbb', 'bob');
@@ -107,7 +107,7 @@ describe('erase', () => {
         text: expect.stringContaining('no project other'),
       });
       await expect
-        .poll(async () => (await cli(['erase', 'status', 'demo'], env)).text, { timeout: 15_000 })
+        .poll(async () => (await cli(['erase', 'status', 'demo'], env)).text, { timeout: 40_000 })
         .toMatch(/^3 done, 0 pending\n {2}demo a visitor since .*, watched until /);
 
       const held = await cli(['erase', 'verify', 'demo', one], env);

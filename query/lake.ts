@@ -1,11 +1,14 @@
-import type { LakeReader, LakeView } from '#store';
+import { isStoreError, type LakeReader, type LakeView } from '#store';
 
 /** What each project's lake looks like, looked at when asked and not more often than every `refreshMs`: idle projects cost nothing. */
 export interface Lake {
   /** @throws StoreError */
   look(project: string): Promise<LakeView>;
-  /** As `look`, but from the store now: what was held named a file that is gone. */
-  lookAgain(project: string): Promise<LakeView>;
+  /**
+   * What `read` gives of a look. Where that names a file that is gone, merged or erased since, of another look, at the
+   * store as it is now. @throws StoreError, and what `read` throws
+   */
+  read<T>(project: string, read: (view: LakeView) => Promise<T>): Promise<T>;
   /** Shows nothing of the session from now on, before the store's next look says so too. */
   hide(project: string, session: string): void;
   /** Why the last look failed; undefined when it did not. */
@@ -13,6 +16,9 @@ export interface Lake {
   /** Looks again where the last look failed. @throws StoreError */
   recheck(): Promise<void>;
 }
+
+/** An erasure may follow another. */
+const LOOKS_AGAIN_MAX = 3;
 
 export function createLake(reader: LakeReader, options: { refreshMs: number; now: () => number }): Lake {
   const held = new Map<string, { view: LakeView; lookedMs: number }>();
@@ -48,13 +54,23 @@ export function createLake(reader: LakeReader, options: { refreshMs: number; now
     looking.set(project, look);
     return look;
   };
+  const look = async (project: string): Promise<LakeView> => {
+    const last = held.get(project);
+    const fresh = last && Math.abs(options.now() - last.lookedMs) < options.refreshMs;
+    return withHidden(fresh ? last.view : await refresh(project));
+  };
   return {
-    async look(project) {
-      const last = held.get(project);
-      const fresh = last && Math.abs(options.now() - last.lookedMs) < options.refreshMs;
-      return withHidden(fresh ? last.view : await refresh(project));
+    look,
+    async read(project, read) {
+      let view = await look(project);
+      for (let left = LOOKS_AGAIN_MAX; ; left--)
+        try {
+          return await read(view);
+        } catch (error) {
+          if (!left || !isStoreError(error, 'not_found')) throw error;
+          view = withHidden(await refresh(project));
+        }
     },
-    lookAgain: async (project) => withHidden(await refresh(project)),
     hide(project, session) {
       hidden.set(project, (hidden.get(project) ?? new Set()).add(session));
     },

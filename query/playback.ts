@@ -90,19 +90,13 @@ export function createPlayback(parts: {
     if (!groups.some(({ file, group }) => group.maxMs >= cutoffOf(file))) throw unknownSession(session);
     return { groups, cutoffOf };
   };
-  /** A file that compaction removed since we looked is looked for again, once. */
   const reading = async <T>(
     project: string,
     session: string,
     read: (found: Found) => Promise<T>,
   ): Promise<T> => {
     if (!SESSION_ID.test(session)) throw unknownSession(session);
-    try {
-      return await read(await find(session, await lake.look(project)));
-    } catch (error) {
-      if (!isStoreError(error, 'not_found')) throw error;
-      return read(await find(session, await lake.lookAgain(project)));
-    }
+    return lake.read(project, async (view) => read(await find(session, view)));
   };
 
   return {
@@ -163,18 +157,19 @@ export function createPlayback(parts: {
         throw new ApiError('unknown_asset', `no asset ${name} is kept for the day of session ${session}`);
       }
     },
-    async bytesOf(project, sessions) {
+    bytesOf(project, sessions) {
       const ids = [...sessions];
-      const { files } = await lake.look(project);
-      const replay = files.filter(
-        ({ table, firstSession, lastSession }) =>
-          table === 'replay' && ids.some((id) => firstSession <= id && id <= lastSession),
-      );
-      let bytes = 0;
-      for (const file of replay)
-        for (const { session, start, end, ...group } of await footer(file))
-          if (group.project === project && sessions.has(session)) bytes += end - start;
-      return bytes;
+      return lake.read(project, async ({ files }) => {
+        const replay = files.filter(
+          ({ table, firstSession, lastSession }) =>
+            table === 'replay' && ids.some((id) => firstSession <= id && id <= lastSession),
+        );
+        let bytes = 0;
+        for (const file of replay)
+          for (const { session, start, end, ...group } of await footer(file))
+            if (group.project === project && sessions.has(session)) bytes += end - start;
+        return bytes;
+      });
     },
     async exists(project, session) {
       try {

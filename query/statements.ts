@@ -1,6 +1,6 @@
 import type { RetentionLine } from '#layout';
 import type { Counter, Histogram, Metrics } from '#service';
-import { isStoreError, type LakeView } from '#store';
+import type { LakeView } from '#store';
 import { ApiError, type Freshness } from './api.ts';
 import type { Lake } from './lake.ts';
 import type { LakeCache, Lease } from './lake-cache.ts';
@@ -40,17 +40,8 @@ export const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
 export function createStatements(parts: StatementParts): Statements {
   const { lake, cache, sql, metrics, now } = parts;
   const meters = metersOf(metrics);
-  const lease = async (project: string): Promise<{ view: LakeView; lease: Lease }> => {
-    const view = await lake.look(project);
-    try {
-      return { view, lease: await (await cache).lease(view, now()) };
-    } catch (error) {
-      if (!isStoreError(error, 'not_found')) throw error;
-      // Compaction was faster than our look is old.
-      const again = await lake.lookAgain(project);
-      return { view: again, lease: await (await cache).lease(again, now()) };
-    }
-  };
+  const lease = (project: string): Promise<{ view: LakeView; lease: Lease }> =>
+    lake.read(project, async (view) => ({ view, lease: await (await cache).lease(view, now()) }));
   return {
     async run(project, { sql: text, params = [], lane, rowsMax }, signal) {
       const startedMs = performance.now();
