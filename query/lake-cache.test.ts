@@ -139,15 +139,16 @@ describe('the lake', () => {
       { view: (project) => (looks++, reader.view(project)) },
       { refreshMs: 100, now: () => nowMs },
     );
-    await Promise.all([seen.look('one'), seen.look('one')]);
+    const look = (project: string): Promise<LakeView> => seen.read(project, (view) => Promise.resolve(view));
+    await Promise.all([look('one'), look('one')]);
     nowMs += 99;
-    await seen.look('one');
+    await look('one');
     expect(looks).toBe(1);
     nowMs += 1;
-    await seen.look('one');
+    await look('one');
     expect(looks).toBe(2);
     nowMs -= 1000;
-    expect((await seen.look('one')).asOfMs).toBe(nowMs);
+    expect((await look('one')).asOfMs).toBe(nowMs);
   });
   it('hides a session before the store says so, and leaves it to the store afterwards', async () => {
     let nowMs = NOW;
@@ -155,16 +156,17 @@ describe('the lake', () => {
       openLakeReader(lake.store, () => nowMs),
       { refreshMs: 100, now: () => nowMs },
     );
+    const look = (project: string): Promise<LakeView> => seen.read(project, (view) => Promise.resolve(view));
     const id = sessionId(T0, 1);
-    await seen.look('one');
+    await look('one');
     seen.hide('one', id);
-    expect((await seen.look('one')).erased.has(id)).toBe(true);
-    expect((await seen.look('two')).erased.has(id)).toBe(false);
+    expect((await look('one')).erased.has(id)).toBe(true);
+    expect((await look('two')).erased.has(id)).toBe(false);
     await lake.store.put(paths.erasure('one', id), Buffer.from('{}'));
     nowMs += 100;
-    expect((await seen.look('one')).erased.has(id)).toBe(true);
+    expect((await look('one')).erased.has(id)).toBe(true);
     await lake.store.remove([paths.erasure('one', id)]);
     nowMs += 100;
-    expect((await seen.look('one')).erased.has(id)).toBe(false);
+    expect((await look('one')).erased.has(id)).toBe(false);
   });
 });

@@ -2,8 +2,6 @@ import { isStoreError, type LakeReader, type LakeView } from '#store';
 
 /** What each project's lake looks like, looked at when asked and not more often than every `refreshMs`: idle projects cost nothing. */
 export interface Lake {
-  /** @throws StoreError */
-  look(project: string): Promise<LakeView>;
   /**
    * What `read` gives of a look. Where that names a file that is gone, merged or erased since, of another look, at the
    * store as it is now. @throws StoreError, and what `read` throws
@@ -60,7 +58,6 @@ export function createLake(reader: LakeReader, options: { refreshMs: number; now
     return withHidden(fresh ? last.view : await refresh(project));
   };
   return {
-    look,
     async read(project, read) {
       let view = await look(project);
       for (let left = LOOKS_AGAIN_MAX; ; left--)
