@@ -92,8 +92,8 @@ crash: install ## processes that die at any effect on the lake, beside a model: 
 corpus: build browser ## record SESSIONS=200 sessions of three applications in Chromium, once, for bench-lake
 	@node recorder/bench/corpus.bench.ts
 
-bench-lake: corpus ## what the lake costs: bytes, rates a core, requests, memory, point reads, growth; SESSIONS, BENCH_SECONDS, GROWTH_SECONDS
-	@node processor/bench/lake.bench.ts
+bench-lake: corpus servers ## what the lake costs: bytes, rates a core, requests, memory, point reads, growth; SESSIONS, BENCH_SECONDS, GROWTH_SECONDS
+	@node deploy/with-s3.ts node processor/bench/lake.bench.ts
 	@BENCH_SECONDS=$${GROWTH_SECONDS:-120} node processor/bench/growth.bench.ts
 
 bench-memory: corpus ## a processor's memory with one session of 1 GB or 8 hours, with snapshots of 20 MB, with 100,000 sessions at once; CASES names some
