@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ASSET_BYTES_MAX } from '#protocol';
-import { createLog } from '#service';
 import { openStream, shardOf, type Stream } from '#stream';
 import { assemble, isRejected, openMessage } from './assembler.ts';
 import { takeAssets } from './assets.ts';
@@ -15,7 +14,8 @@ import { moveRows } from './holds.ts';
 import { inspectFile } from './inspect-file.ts';
 import { createCommitCache, encodeJson, getJson } from './lake-reader.ts';
 import { paths, sessionDate, type ClassName, type Erasure, type EventRow } from './layout.ts';
-import { createMaintenance, type Maintenance } from './maintenance.ts';
+import type { Maintenance } from './maintenance.ts';
+import { quietMaintenance } from './test-maintenance.ts';
 import { createManifestReader } from './manifest.ts';
 import { createSender, pageLoad, sessionAt, withMethods } from './samples.ts';
 import { openLakeReader, openStore, type Store } from './store.ts';
@@ -75,11 +75,7 @@ async function commit(session: string, events: unknown[], into: Store = store): 
   return flushed!;
 }
 const maintain = (on: Store = store): Maintenance =>
-  createMaintenance({
-    ...{ store: on, stream, erasures: createErasures(on, Date.now), nonce, log: createLog('silent') },
-    ...{ now: Date.now, compactIntervalMs: 1000, sweepIntervalMs: 1000, graceMs: 0 },
-    ...{ onSwept: () => {}, onTrouble: () => {} },
-  });
+  quietMaintenance({ store: on, stream, nonce, graceMs: 0 });
 async function erase(session: string, maintenance = maintain()): Promise<void> {
   const tombstone: Erasure = { v: 1, project: 'shop', session, requestedMs: t0 };
   const key = paths.erasure('shop', session);

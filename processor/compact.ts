@@ -1,8 +1,9 @@
 import type { Log } from '#service';
 import { dayIsClosed, GROUPS_MAX, planIntake, planMerges, unbroken, unexpired } from './compaction.ts';
 import type { Erasures } from './erasures.ts';
+import { decoded, getFile, isDamage, unlessDamaged } from './damage.ts';
 import { encodeEventsFile, encodeSealedFile, encodeSessionsFile, type EncodedFile } from './lake-file.ts';
-import type { createCommitCache } from './lake-reader.ts';
+import type { CommitCache } from './lake-reader.ts';
 import { projectOf } from './lake-scan.ts';
 import {
   classDays,
@@ -24,15 +25,17 @@ import { compareRows, sameKey } from './row-groups.ts';
 import { mergedRows, putMerged, putSealed, readParts, wholeRows, type Part } from './seal.ts';
 import { withSessions } from './session-files.ts';
 import { StoreError, type Store } from './store.ts';
-import { decodeFile, type Row } from './x-hyparquet.ts';
+import { decodeFile, type Row, type RowOf } from './x-hyparquet.ts';
 
 export interface CompactParts {
   store: Store;
   erasures: Erasures;
-  commits: ReturnType<typeof createCommitCache>;
+  commits: CommitCache;
   state: (project: string) => Promise<ProjectState>;
   nonce: () => string;
   log: Log;
+  /** Hears of what is damaged or gone, without which the rest is done. */
+  onDamage: (error: StoreError) => void;
 }
 
 export interface Bucket {
@@ -53,7 +56,8 @@ const CATCH_UP_BYTES = 64 * 1024 * 1024;
 /**
  * Takes commits in: their rows move, project by project, into files of one project and one day, and the files of a day
  * that have become many are merged; the rows of `sessions` follow. Each project's next manifest makes it true at once; of
- * two that do the same one is refused and removes what it wrote, as who fails does. @returns the projects looked at.
+ * two that do the same one is refused and removes what it wrote, as who fails does. What is damaged keeps back what needs
+ * it: a commit and those after it in its shard, the merges of a day, a project. @returns the projects looked at.
  * @throws StoreError
  */
 export async function compact(
@@ -62,20 +66,18 @@ export async function compact(
   nowMs: number,
 ): Promise<Set<string>> {
   await parts.erasures.refresh();
-  const commits = unbroken(await parts.commits.list());
+  const commits = unbroken((await parts.commits.listWhole(parts.onDamage)).commits);
   const named = commits.flatMap((commit) => commit.sessions.map(({ project }) => project));
   const projects = new Set([...others, ...named]);
   const states = new Map<string, ProjectState>();
-  const intake = new Map<string, Commit[]>();
   for (const project of projects) {
-    const state = await parts.state(project);
-    states.set(project, state);
-    intake.set(project, planIntake(project, state.root, commits));
+    const state = await unlessDamaged(parts.onDamage, () => parts.state(project));
+    if (state) states.set(project, state);
   }
   const unnamed = new Set<string>();
   const writing = { ...parts, store: notingFiles(parts.store, unnamed) };
   try {
-    const moved = await takeIn(writing, intake, nowMs);
+    const { intake, moved } = await takeInWhole(writing, states, commits, nowMs, unnamed);
     for (const [project, state] of states) {
       const own = moved.get(project) ?? [];
       const change = await planChange(writing, state, own, intake.get(project) ?? [], nowMs);
@@ -92,6 +94,31 @@ export async function compact(
     throw error;
   }
   return projects;
+}
+
+/** Takes in without what a damaged file keeps back. */
+async function takeInWhole(
+  parts: CompactParts,
+  states: ReadonlyMap<string, ProjectState>,
+  commits: readonly Commit[],
+  nowMs: number,
+  unnamed: Set<string>,
+): Promise<{ intake: Map<string, Commit[]>; moved: Map<string, MovedRows[]> }> {
+  for (let whole = commits; ;) {
+    const intake = new Map(
+      Array.from(states, ([project, { root }]) => [project, planIntake(project, root, whole)] as const),
+    );
+    try {
+      return { intake, moved: await takeIn(parts, intake, nowMs) };
+    } catch (error) {
+      const of = whole.find(({ files }) => isDamage(error) && files.some(({ key }) => key === error.key));
+      if (!of || !isDamage(error)) throw error;
+      parts.onDamage(error);
+      await parts.store.remove([...unnamed]);
+      unnamed.clear();
+      whole = whole.filter(({ shard, fromSeq }) => shard !== of.shard || fromSeq < of.fromSeq);
+    }
+  }
 }
 
 interface MovedRows {
@@ -156,7 +183,7 @@ async function takeInEvents(
     count = 0;
   };
   for (const file of files)
-    for (const row of await decodeFile('events', await parts.store.get(file.key))) {
+    for (const row of await readRows(parts.store, 'events', file)) {
       const place = placeIn(file, row.project, row.session_id);
       if (!place) continue;
       buckets.add(place, row);
@@ -245,13 +272,15 @@ async function planChange(
     const ofDay = moved.filter((one) => one.date === date);
     const added = ofDay.map(({ file }) => file);
     let files = [...(state.days.get(date)?.files ?? []), ...added];
-    const merges = planMerges(files, dayIsClosed(date, nowMs));
-    for (const group of merges) {
-      const merged = await mergeFiles(parts, state.project, date, group, files);
-      files = files.filter((file) => !group.includes(file));
+    let isMerged = false;
+    for (const group of planMerges(files, dayIsClosed(date, nowMs))) {
+      const merged = await unlessDamaged(parts.onDamage, () =>
+        mergeFiles(parts, state.project, date, group, files),
+      );
       if (!merged) continue;
-      files.push(merged);
-      made.set(date, [...(made.get(date) ?? []), { into: merged.key, of: group }]);
+      isMerged = true;
+      files = [...files.filter((file) => !group.includes(file)), ...merged];
+      for (const { key } of merged) made.set(date, [...(made.get(date) ?? []), { into: key, of: group }]);
     }
     const touched = touchedBy(ofDay);
     for (const [cls, bytes] of withoutSessions(unexpired(date, files, nowMs))) {
@@ -262,13 +291,14 @@ async function planChange(
     const whole = await withSessions(parts, files, { project, date, touched, isErased }).catch(
       (error: unknown) => {
         // What is recorded goes on without what follows from it.
-        if (error instanceof StoreError && error.code !== 'not_found') throw error;
+        if (error instanceof StoreError && !isDamage(error)) throw error;
+        if (isDamage(error)) parts.onDamage(error);
         const told = { err: error, project, date };
         parts.log.warn(told, 'sessions cannot be made of the events of a day; look with mutoscope fsck');
         return files.filter((file) => file.table !== 'sessions' || !touched.has(file.class));
       },
     );
-    if (added.length || merges.length || touched.size) days.set(date, whole);
+    if (added.length || isMerged || touched.size) days.set(date, whole);
   }
   return days.size || commits.length ? { days, merges: made, commits } : undefined;
 }
@@ -290,25 +320,31 @@ function withoutSessions(files: readonly LakeFile[]): Map<ClassName, number> {
   return bytes;
 }
 
+/** @returns the file, or none when there is nothing left of them */
 async function mergeFiles(
   parts: CompactParts,
   project: string,
   date: string,
   files: readonly LakeFile[],
   day: readonly LakeFile[],
-): Promise<LakeFile | undefined> {
+): Promise<LakeFile[]> {
   const { class: cls, table } = files[0]!;
   if (table === 'replay') {
     const to = { key: paths.file(cls, table, project, date, parts.nonce()), class: cls, project, date };
     const others = day.filter((file) => file.table === table && file.class === cls && !files.includes(file));
     const isErased = (session: string): boolean => parts.erasures.has(project, session);
-    return (await putMerged(parts.store, to, files, others, isErased))?.file;
+    const merged = await putMerged(parts.store, to, files, others, isErased);
+    return merged ? [merged.file] : [];
   }
   const rows: Row[] = [];
-  for (const { key } of files)
-    for (const row of keepRows(parts, await decodeFile(table, await parts.store.get(key)))) rows.push(row);
-  if (!rows.length) return undefined;
-  return writeRows(parts, { project, date, class: cls, table, rows });
+  for (const file of files)
+    for (const row of keepRows(parts, await readRows(parts.store, table, file))) rows.push(row);
+  return rows.length ? [await writeRows(parts, { project, date, class: cls, table, rows })] : [];
+}
+
+async function readRows<T extends Table>(store: Store, table: T, file: LakeFile): Promise<RowOf<T>[]> {
+  const bytes = await getFile(store, file);
+  return decoded(file.key, () => decodeFile(table, bytes));
 }
 
 /** Without rows of erased sessions. */

@@ -29,6 +29,8 @@ export type StreamFacts =
 export interface LakeFacts {
   /** Projects whose newest root manifest is gone. */
   lost: string[];
+  /** What the last sweep could not read, and why. */
+  damaged: string[];
   /** Commits that some project has not taken in. */
   pending: number;
   oldestPendingMs: number;
@@ -186,6 +188,14 @@ function judgeLake(config: Config, lake: LakeFacts, nowMs: number): Check[] {
         ? `the newest is gone of ${lake.lost.join(', ')}`
         : 'none is lost that other traces tell of',
       'stop the processors and run mutoscope fsck --repair',
+    ),
+    check(
+      'damage',
+      grade(lake.damaged.length > 0, false),
+      lake.damaged.length
+        ? `${lake.damaged.length} objects are damaged or gone: ${lake.damaged.slice(0, 3).join('; ')}`
+        : 'the last sweep could read what it needed',
+      'run mutoscope fsck, and fsck --repair where it says so; the rest of the lake is maintained meanwhile',
     ),
     check(
       'compaction',

@@ -28,6 +28,7 @@ const STREAM: Extract<StreamFacts, { bytes: number }> = {
 const LAKE: LakeFacts = {
   ...{
     lost: [],
+    damaged: [],
     pending: 0,
     oldestPendingMs: Infinity,
     compactedMs: now - MINUTE_MS,

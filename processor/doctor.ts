@@ -11,6 +11,7 @@ import {
   paths,
   pendingCommits,
   type Commit,
+  type DamageReport,
   type Erasure,
   type RetentionReport,
 } from './layout.ts';
@@ -128,8 +129,10 @@ async function lookAtLake(store: Store, nowMs: number): Promise<LakeFacts> {
     if (erasure && !erasure.done) erasures.push(erasure);
   }
   const quarantine = await listAll(store, paths.quarantinePrefix);
+  const damage = await getJsonIfThere<DamageReport>(store, paths.damageReport);
   return {
     lost,
+    damaged: damage?.objects.map(({ why }) => why) ?? [],
     pending: pending.size,
     oldestPendingMs: Math.min(...[...pending].map(({ committedMs }) => committedMs)),
     compactedMs,

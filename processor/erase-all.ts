@@ -1,6 +1,7 @@
 import { sessionFilter } from '#stream';
 import { classesOfDay } from './classes.ts';
-import { erase, type EraseParts } from './erase.ts';
+import { isDamage, unlessDamaged } from './damage.ts';
+import { erase, type DayErasure, type EraseParts } from './erase.ts';
 import { scanForErased, type ScanResult } from './erasure-scan.ts';
 import { readHold } from './holds.ts';
 import { createJournal, rowsOf, type Journal } from './journal.ts';
@@ -20,7 +21,7 @@ export interface Eraser {
 }
 
 export function createEraser(parts: EraserParts): Eraser {
-  const { store, stream, log, signer } = parts;
+  const { store, stream, log, signer, onDamage } = parts;
   /** Of those that are done, by key: since when, and when nothing of the session can come any more. */
   const done = new Map<string, { erasure: Erasure; doneMs: number; untilMs: number; looks: number }>();
   const setDone = (key: string, erasure: Erasure): void => {
@@ -34,9 +35,11 @@ export function createEraser(parts: EraserParts): Eraser {
     const pending: Erasure[] = [];
     for await (const { key } of store.list(paths.erasuresPrefix)) {
       if (done.has(key)) continue;
-      const erasure = await getJsonIfThere<Erasure>(store, key);
-      if (erasure?.done) setDone(key, erasure);
-      else if (erasure) pending.push(erasure);
+      await unlessDamaged(onDamage, async () => {
+        const erasure = await getJsonIfThere<Erasure>(store, key);
+        if (erasure?.done) setDone(key, erasure);
+        else if (erasure) pending.push(erasure);
+      });
     }
     return pending;
   }
@@ -45,11 +48,7 @@ export function createEraser(parts: EraserParts): Eraser {
     const { project, session } = erasures[0]!;
     const date = sessionDate(session);
     const journal = createJournal(store, erasures, nowMs);
-    // Before its rows go, by which a class is known.
-    const classes = await classesOfDay(parts, project, date);
-    const { fenceSeq, left } = await erase(parts, { project, date, journal }, nowMs);
-    const sessions = journal.sessions;
-    const scan = await scanForErased(parts, { project, date, sessions, classes, fenceSeq });
+    const removed = await remove({ project, date, journal }, nowMs);
     let pending = 0;
     for (const erasure of erasures) {
       const key = paths.erasure(project, erasure.session);
@@ -59,8 +58,9 @@ export function createEraser(parts: EraserParts): Eraser {
         setDone(key, stored);
         continue;
       }
-      const places = [...new Set([...left, ...(scan.found.get(erasure.session) ?? [])])];
-      if (places.length) {
+      const { left, scan } = removed;
+      const places = [...new Set([...left, ...(scan?.found.get(erasure.session) ?? [])])];
+      if (places.length || !scan) {
         pending++;
         await tellLeft(erasure, journal, places, nowMs);
         continue;
@@ -72,6 +72,22 @@ export function createEraser(parts: EraserParts): Eraser {
       log.info({ project, session: erasure.session, rows: receipt.done?.rows }, 'a session is erased');
     }
     return pending;
+  }
+
+  async function remove(of: DayErasure, nowMs: number): Promise<{ left: string[]; scan?: ScanResult }> {
+    const { project, date, journal } = of;
+    try {
+      // Before its rows go, by which a class is known.
+      const classes = await classesOfDay(parts, project, date);
+      const { fenceSeq, left } = await erase(parts, of, nowMs);
+      const query = { project, date, sessions: journal.sessions, classes, fenceSeq };
+      return { left, scan: await scanForErased(parts, query) };
+    } catch (error) {
+      // Whether the session is in it, nobody can tell.
+      if (!isDamage(error)) throw error;
+      onDamage(error);
+      return { left: [error.key ?? error.message] };
+    }
   }
 
   async function tellLeft(erasure: Erasure, journal: Journal, keys: string[], nowMs: number): Promise<void> {
@@ -96,7 +112,12 @@ export function createEraser(parts: EraserParts): Eraser {
       let pending = 0;
       for (const erasure of await readPending()) {
         // Held after it was to be erased: what holds it says when it goes.
-        if (isHeld(await readHold(store, erasure.project, erasure.session))) {
+        const { project, session } = erasure;
+        const isFree = await unlessDamaged(
+          onDamage,
+          async () => !isHeld(await readHold(store, project, session)),
+        );
+        if (!isFree) {
           pending++;
           continue;
         }
@@ -111,7 +132,7 @@ export function createEraser(parts: EraserParts): Eraser {
         const { project, session } = one.erasure;
         const sinceMs = nowMs - one.doneMs;
         const isDue = one.looks < LOOKS && sinceMs >= IN_HAND_MS_MAX && sinceMs < COMES_AGAIN_MS;
-        if (isDue && (await lookAgain(one.erasure, nowMs))) one.looks++;
+        if (isDue && (await unlessDamaged(onDamage, () => lookAgain(one.erasure, nowMs)))) one.looks++;
         if (nowMs < one.untilMs) await stream.erase(sessionFilter(project, session));
       }
       return pending;

@@ -3,7 +3,7 @@ import type { EraseParts } from './erase.ts';
 import { sessionsHeld } from './erase-day.ts';
 import type { QuarantineNote } from './flush.ts';
 import { stateOf, type Journal } from './journal.ts';
-import { encodeJson, getIfThere, getJson } from './lake-reader.ts';
+import { decodeJson, encodeJson, getIfThere, getJson } from './lake-reader.ts';
 import { paths, takenIn, type Commit, type RecordedTable, type Seen } from './layout.ts';
 import type { Store } from './store.ts';
 
@@ -36,7 +36,7 @@ export async function committedObjects(parts: EraseParts, project: string, journ
 async function noteFile(store: Store, key: string, journal: Journal): Promise<Set<string>> {
   const bytes = await getIfThere(store, key);
   if (!bytes) return new Set();
-  const sessions = await sessionsHeld(tableOf(key), bytes, journal);
+  const sessions = await sessionsHeld(tableOf(key), key, bytes, journal);
   for (const session of sessions) journal.note(session, { key, before: stateOf(bytes) });
   return sessions;
 }
@@ -111,7 +111,7 @@ export async function scrub(store: Store, journal: Journal, gone: ReadonlySet<st
         if (!key.endsWith('.json')) continue;
         const before = await getIfThere(store, key);
         if (!before) continue;
-        const held = JSON.parse(new TextDecoder().decode(before)) as Commit | Seen;
+        const held = decodeJson<Commit | Seen>(key, before);
         const known = held.sessions.filter((one) => journal.has(one.session));
         const named = 'files' in held ? held.files.filter((file) => gone.has(file.key)) : [];
         if (!known.some(({ url }) => url !== undefined) && !named.length) continue;

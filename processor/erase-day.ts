@@ -1,5 +1,6 @@
 import { classesOfDay } from './classes.ts';
 import type { EraseParts } from './erase.ts';
+import { decoded, getFile } from './damage.ts';
 import { idsIn } from './erasure-scan.ts';
 import { stateOf, type Journal } from './journal.ts';
 import { getIfThere, getJsonIfThere, rootKeys } from './lake-reader.ts';
@@ -17,14 +18,21 @@ export interface Holding {
 }
 
 /** Sessions of the journal with rows in the file; each event of theirs is noted. */
-export async function sessionsHeld(table: Table, bytes: Uint8Array, journal: Journal): Promise<Set<string>> {
-  const groups = table === 'replay' && (await decodeSpliceableGroups(bytes.length, readerOf(bytes)));
+export async function sessionsHeld(
+  table: Table,
+  key: string,
+  bytes: Uint8Array,
+  journal: Journal,
+): Promise<Set<string>> {
+  const groups =
+    table === 'replay' && (await decoded(key, () => decodeSpliceableGroups(bytes.length, readerOf(bytes))));
   if (groups) return new Set(groups.map(({ session }) => session).filter(journal.has));
   const held = new Set<string>();
-  const rows: Row[] =
+  const rows = await decoded<Row[]>(key, () =>
     table === 'sessions'
-      ? await decodeFile(table, bytes, ['session_id'])
-      : await decodeFile(table, bytes, ['session_id', 'rid', 'seq']);
+      ? decodeFile(table, bytes, ['session_id'])
+      : decodeFile(table, bytes, ['session_id', 'rid', 'seq']),
+  );
   for (const row of rows) {
     if (!journal.has(row.session_id)) continue;
     held.add(row.session_id);
@@ -46,7 +54,7 @@ export async function filesHolding(
     for (const table of TABLES)
       for await (const { key } of store.list(paths.dayPrefix(cls, table, project, date))) {
         const bytes = await getIfThere(store, key);
-        const sessions = bytes && (await sessionsHeld(table, bytes, journal));
+        const sessions = bytes && (await sessionsHeld(table, key, bytes, journal));
         if (!bytes || !sessions?.size) continue;
         for (const session of sessions) journal.note(session, { key, before: stateOf(bytes) });
         holding.push({ key, sessions });
@@ -69,7 +77,7 @@ export async function writeWithout(
     const { key, class: cls } = old;
     const sessions = sessionsIn.get(key);
     if (!sessions) continue;
-    const before = await parts.store.get(key);
+    const before = await getFile(parts.store, old);
     const whole = { ...old, bytes: before.length };
     const others = (await partFile(whole, readerOf(before), journal.has)).get(false);
     const file = await others?.put(parts, { project: state.project, date, class: cls });

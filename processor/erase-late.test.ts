@@ -1,7 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createLog } from '#service';
 import { openStream, shardOf, type Stream } from '#stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { assemble, isRejected, openMessage } from './assembler.ts';
@@ -10,7 +9,8 @@ import { createErasures } from './erasures.ts';
 import { flush } from './flush.ts';
 import { encodeJson, getJson } from './lake-reader.ts';
 import { paths, type Erasure } from './layout.ts';
-import { createMaintenance, type Maintenance } from './maintenance.ts';
+import type { Maintenance } from './maintenance.ts';
+import { quietMaintenance } from './test-maintenance.ts';
 import { createSender, pageLoad, sessionAt, withMethods } from './samples.ts';
 import { StoreError, type Store } from './store.ts';
 import { assetEvent } from './test-crash-model.ts';
@@ -42,20 +42,7 @@ function begin(): void {
 
 const nonce = (): string => `n${String(nonces++).padStart(6, '0')}`;
 const now = (): number => nowMs;
-const maintain = (store: Store): Maintenance =>
-  createMaintenance({
-    store,
-    stream,
-    erasures: createErasures(store, now),
-    nonce,
-    log: createLog('silent'),
-    now,
-    compactIntervalMs: 1000,
-    sweepIntervalMs: 1000,
-    graceMs: 600_000,
-    onSwept: () => {},
-    onTrouble: () => {},
-  });
+const maintain = (store: Store): Maintenance => quietMaintenance({ store, stream, nonce, now });
 /** One flush of a page, an asset and a batch that cannot be read. */
 async function flushed(store: Store): Promise<void> {
   const sender = createSender({ project: 'shop', session, rid: 'a', receivedMs: t0 });

@@ -2,7 +2,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
-import { createLog } from '#service';
 import { openStream, shardOf, type Stream } from '#stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { assemble, isRejected, openMessage } from './assembler.ts';
@@ -11,7 +10,8 @@ import { createErasures } from './erasures.ts';
 import { flush } from './flush.ts';
 import { encodeJson, getJson } from './lake-reader.ts';
 import { className, paths, sessionDate, type Erasure, type EventRow } from './layout.ts';
-import { createMaintenance, type Maintenance } from './maintenance.ts';
+import type { Maintenance } from './maintenance.ts';
+import { quietMaintenance } from './test-maintenance.ts';
 import { findIn } from './readable.ts';
 import { checkReceipt, readReceiptKeys } from './receipt.ts';
 import { append, createSender, pageLoad, sessionAt, withMethods, type Sent } from './samples.ts';
@@ -63,11 +63,7 @@ export function eraseContract(name: string, open: () => Promise<Opened>, stride:
 
     const nonce = (): string => `n${String(nonces++).padStart(6, '0')}`;
     const maintain = (on: Store = store, streamed: Stream = stream): Maintenance =>
-      createMaintenance({
-        ...{ store: on, stream: streamed, erasures: createErasures(on, Date.now), nonce },
-        ...{ log: createLog('silent'), now: Date.now, graceMs: GRACE_MS },
-        ...{ compactIntervalMs: 1000, sweepIntervalMs: 1000, onSwept: () => {}, onTrouble: () => {} },
-      });
+      quietMaintenance({ store: on, stream: streamed, nonce, graceMs: GRACE_MS });
 
     const first = sessionAt(t0, 1);
     const shard = shardOf(first);

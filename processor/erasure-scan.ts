@@ -118,7 +118,13 @@ const ID_BYTES = 36;
 function remembersOnly(key: string, bytes: Uint8Array, id: string): boolean {
   if (!key.endsWith('.json') || !(key.startsWith(paths.l0Prefix) || key.startsWith(paths.seenPrefix)))
     return false;
-  const held = JSON.parse(new TextDecoder().decode(bytes)) as Commit | Seen;
+  let held: Commit | Seen;
+  try {
+    held = JSON.parse(new TextDecoder().decode(bytes)) as Commit | Seen;
+  } catch {
+    // What else stands in it nobody can tell.
+    return false;
+  }
   const lines = held.sessions.filter(({ session }) => session === id);
   const rest = { ...held, sessions: held.sessions.filter(({ session }) => session !== id) };
   const others = lines.map(({ session: _session, ...line }) => line);

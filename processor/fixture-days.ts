@@ -1,12 +1,11 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createLog } from '#service';
 import { openStream } from '#stream';
-import { createErasures } from './erasures.ts';
 import { encodeJson } from './lake-reader.ts';
 import { className, paths, type Commit, type EventRow, type LakeFile, type ReplayRow } from './layout.ts';
-import { createMaintenance, type Maintenance } from './maintenance.ts';
+import type { Maintenance, MaintenanceParts } from './maintenance.ts';
+import { quietMaintenance } from './test-maintenance.ts';
 import { sessionAt } from './samples.ts';
 import { encodeEventsFile, encodeReplayFile, type Store } from './store.ts';
 
@@ -17,7 +16,7 @@ export interface DaysLake {
   erase(project: string, session: string, nowMs: number): Promise<void>;
   /** Rows of `events` that were recorded, without those of erased sessions. */
   rows(project: string): EventRow[];
-  maintain(over?: Store): Maintenance;
+  maintain(over?: Store, more?: Partial<MaintenanceParts>): Maintenance;
   close(): Promise<void>;
 }
 export interface DaysSession {
@@ -25,6 +24,7 @@ export interface DaysSession {
   startMs: number;
   count?: number;
   days?: number;
+  shard?: number;
   /** What each event has, beside its key. */
   event?: (i: number) => Partial<EventRow>;
 }
@@ -44,34 +44,37 @@ export async function createDaysLake(store: Store): Promise<DaysLake> {
   const dir = await mkdtemp(join(tmpdir(), 'days-'));
   const stream = await openStream(dir, { bytesMax: 1024 * 1024 });
   const recorded: EventRow[] = [];
-  let commits = 0;
+  const commits = new Map<number, number>();
+  let sessions = 0;
   let nonces = 0;
   return {
-    async record({ project = 'shop', startMs, count = 100, days = 30, event = mixed }) {
-      const fromSeq = ++commits;
+    async record({ project = 'shop', startMs, count = 100, days = 30, shard = 0, event = mixed }) {
+      const n = ++sessions;
+      const fromSeq = (commits.get(shard) ?? 0) + 1;
+      commits.set(shard, fromSeq);
       const cls = className(days);
-      const session = sessionAt(startMs, fromSeq);
+      const session = sessionAt(startMs, n);
       const key = (i: number) => ({
         project,
         session_id: session,
-        rid: `rid-${fromSeq}`,
+        rid: `rid-${n}`,
         seq: i + 1,
-        ts: BigInt(startMs + i * STEP_MS) * 1000n + BigInt(fromSeq),
+        ts: BigInt(startMs + i * STEP_MS) * 1000n + BigInt(n),
       });
       const indices = Array.from({ length: count }, (_, i) => i);
       const rows = indices.map((i): EventRow => ({ ...key(i), type: 'click', ...event(i) }));
       const replay = indices.map((i): ReplayRow => ({ ...key(i), type: 3, kind: 'event', payload: '{}' }));
       const files: LakeFile[] = [];
       for (const { file, bytes } of [
-        await encodeEventsFile(paths.l0File(0, fromSeq, 'nonce', cls, 'events'), cls, [...rows]),
-        await encodeReplayFile(paths.l0File(0, fromSeq, 'nonce', cls, 'replay'), cls, replay),
+        await encodeEventsFile(paths.l0File(shard, fromSeq, 'nonce', cls, 'events'), cls, [...rows]),
+        await encodeReplayFile(paths.l0File(shard, fromSeq, 'nonce', cls, 'replay'), cls, replay),
       ]) {
         await store.put(file.key, bytes);
         files.push(file);
       }
       const commit: Commit = {
         v: 1,
-        shard: 0,
+        shard,
         fromSeq,
         lastSeq: fromSeq,
         resumeSeq: fromSeq + 1,
@@ -81,7 +84,7 @@ export async function createDaysLake(store: Store): Promise<DaysLake> {
           {
             project,
             session,
-            rid: `rid-${fromSeq}`,
+            rid: `rid-${n}`,
             class: cls,
             frames: [[1, 1]],
             seqs: [[1, count]],
@@ -91,7 +94,7 @@ export async function createDaysLake(store: Store): Promise<DaysLake> {
           },
         ],
       };
-      await store.put(paths.commit(0, fromSeq), encodeJson(commit));
+      await store.put(paths.commit(shard, fromSeq), encodeJson(commit));
       recorded.push(...rows);
       return rows;
     },
@@ -104,19 +107,13 @@ export async function createDaysLake(store: Store): Promise<DaysLake> {
       recorded.splice(0, recorded.length, ...others);
     },
     rows: (project) => recorded.filter((row) => row.project === project),
-    maintain: (over = store) =>
-      createMaintenance({
+    maintain: (over = store, more = {}) =>
+      quietMaintenance({
         store: over,
         stream,
-        erasures: createErasures(over, Date.now),
         nonce: () => `n${String(nonces++).padStart(6, '0')}`,
-        log: createLog('silent'),
-        now: Date.now,
-        compactIntervalMs: 1000,
-        sweepIntervalMs: 1000,
         graceMs: GRACE_MS,
-        onSwept: () => {},
-        onTrouble: () => {},
+        ...more,
       }),
     async close() {
       await stream.close();

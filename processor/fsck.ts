@@ -1,14 +1,8 @@
 import { unbroken } from './compaction.ts';
+import { sha256Of } from './damage.ts';
 import { finding, type Finding, type FindingCode } from './findings.ts';
 import { compareIceberg, readIceberg, type IcebergTable } from './iceberg-check.ts';
-import {
-  compareHash,
-  compareLine,
-  comparePlace,
-  inspectFile,
-  sha256Of,
-  type FileProblem,
-} from './inspect-file.ts';
+import { compareHash, compareLine, comparePlace, inspectFile, type FileProblem } from './inspect-file.ts';
 import { projectOf, scanLake, type LakeScan } from './lake-scan.ts';
 import { getIfThere, listErased, newestRoot } from './lake-reader.ts';
 import {

@@ -2,12 +2,14 @@ import { SHARDS } from '#stream';
 import { classesIn, QUARANTINE_DAYS } from './classes.ts';
 import type { Erasures } from './erasures.ts';
 import type { IcebergGarbage } from './iceberg-garbage.ts';
-import { getJsonIfThere, encodeJson } from './lake-reader.ts';
+import { unlessDamaged } from './damage.ts';
+import { getJsonIfThere, encodeJson, type CommitCache } from './lake-reader.ts';
 import {
   classDays,
   dayIsPast,
   paths,
   placeOf,
+  shardIn,
   type ClassName,
   type Commit,
   type DayManifest,
@@ -16,7 +18,7 @@ import {
 } from './layout.ts';
 import { commitIsSpent, rootsInUse } from './manifest.ts';
 import { COMES_AGAIN_MS, createSeen } from './seen.ts';
-import type { Store, StoreObject } from './store.ts';
+import type { Store, StoreError, StoreObject } from './store.ts';
 
 /** What is being written by someone who has not yet named it is younger than this, on top of the grace. */
 const UNNAMED_MS_MAX = 3_600_000;
@@ -27,13 +29,15 @@ const DAY_MS = 86_400_000;
 export interface GarbageParts {
   store: Store;
   erasures: Erasures;
-  commits: () => Promise<Commit[]>;
-  readRoots: (keys: readonly string[]) => Promise<RootManifest[]>;
-  readDays: (keys: readonly string[]) => Promise<DayManifest[]>;
+  commits: Pick<CommitCache, 'listWhole'>;
+  readRoots: (keys: readonly string[], onDamage: OnDamage) => Promise<RootManifest[]>;
+  readDays: (keys: readonly string[], onDamage: OnDamage) => Promise<DayManifest[]>;
   iceberg: IcebergGarbage;
   /** Whether a project's newest root is lost: see `createLossWatch`. */
   isLost: (project: string, version: number) => Promise<boolean>;
+  onDamage: OnDamage;
 }
+type OnDamage = (error: StoreError) => void;
 
 export interface Collected {
   projects: Set<string>;
@@ -47,7 +51,8 @@ export interface Collected {
 
 /**
  * Removes what nothing names: replaced and expired files and manifests once no reader can be using them, leftovers of
- * crashes, spent commits, old quarantine. Never what a manifest in use, a live commit or other readers' metadata in use names. @throws StoreError
+ * crashes, spent commits, old quarantine. Never what a manifest in use, a live commit or other readers' metadata in use names,
+ * nor what one that is damaged may name. @throws StoreError
  */
 export async function collectGarbage(
   parts: GarbageParts,
@@ -59,7 +64,8 @@ export async function collectGarbage(
   const files = (await listAll(store, paths.classesPrefix)).filter(({ key }) => placeOf(key));
   const l0 = await listAll(store, paths.l0Prefix);
   const manifests = await listAll(store, paths.manifestPrefix);
-  const roots = byProject(await parts.readRoots(keysOf(manifests).filter((key) => !isDay(key))));
+  const rootKeys = keysOf(manifests).filter((key) => !isDay(key));
+  const roots = byProject(await parts.readRoots(rootKeys, parts.onDamage));
   const unnamed = ({ modifiedMs }: StoreObject): boolean => modifiedMs < nowMs - graceMs - UNNAMED_MS_MAX;
   const gone: string[] = [];
 
@@ -69,9 +75,9 @@ export async function collectGarbage(
     for (const root of all) if (!inUse.includes(root)) gone.push(paths.manifest(root.project, root.version));
     for (const root of inUse) for (const key of Object.values(root.days)) dayKeys.add(key);
   }
-  const days = await parts.readDays([...dayKeys].sort());
+  const days = await parts.readDays([...dayKeys].sort(), parts.onDamage);
   const fileKeys = new Set(days.flatMap((day) => day.files.map((file) => file.key)));
-  const blind = await blindProjects(parts, roots, dayKeys, days);
+  const blind = await blindProjects(parts, { rootKeys, roots, dayKeys, days });
   const isLeft = ({ key, ...rest }: StoreObject, named: ReadonlySet<string>): boolean =>
     !named.has(key) && unnamed({ key, ...rest }) && (!blind(key) || isOverdue(key, nowMs));
   for (const object of manifests) if (isDay(object.key) && isLeft(object, dayKeys)) gone.push(object.key);
@@ -107,19 +113,27 @@ export async function collectGarbage(
 
 /**
  * Whether an object is of a project of which it cannot be told what its manifests name: one that has none, or whose newest
- * root, or a day that it names, is lost. Its files stay, but for those past their class, until it is repaired.
+ * root, or a day that it names, is lost or damaged. Its files stay, but for those past their class, until it is repaired.
  */
 async function blindProjects(
   { isLost }: GarbageParts,
-  roots: ReadonlyMap<string, readonly RootManifest[]>,
-  dayKeys: ReadonlySet<string>,
-  days: readonly DayManifest[],
+  of: {
+    rootKeys: readonly string[];
+    roots: ReadonlyMap<string, readonly RootManifest[]>;
+    dayKeys: ReadonlySet<string>;
+    days: readonly DayManifest[];
+  },
 ): Promise<(key: string) => boolean> {
-  const read = countBy(days, ({ project }) => project);
-  const named = countBy([...dayKeys], (key) => projectOf(key));
+  const read = countBy(of.days, ({ project }) => project);
+  const named = countBy([...of.dayKeys], projectOf);
+  const listed = countBy(of.rootKeys, projectOf);
   const whole = new Set<string>();
-  for (const [project, all] of roots)
-    if (read.get(project) === named.get(project) && !(await isLost(project, all.at(-1)!.version)))
+  for (const [project, all] of of.roots)
+    if (
+      all.length === listed.get(project) &&
+      read.get(project) === named.get(project) &&
+      !(await isLost(project, all.at(-1)!.version))
+    )
       whole.add(project);
   return (key) => !whole.has(projectOf(key));
 }
@@ -143,8 +157,9 @@ async function spentCommits(
   const present = new Set(keysOf(objects));
   const named = new Set<string>();
   const gone: string[] = [];
-  const commits = await parts.commits();
+  const { commits, broken } = await parts.commits.listWhole(parts.onDamage);
   for (let shard = 0; shard < SHARDS; shard++) {
+    if (broken.has(shard)) continue;
     const ofShard = commits.filter((commit) => commit.shard === shard);
     const forget: Commit[] = [];
     let inOrder = true;
@@ -159,10 +174,17 @@ async function spentCommits(
       else if (spent && commit.sessions.length && commit.committedMs < nowMs - COMES_AGAIN_MS)
         await forgetSessions(parts.store, commit);
     }
-    if (forget.length) gone.push(...(await fold(parts, shard, forget, nowMs)));
+    if (forget.length)
+      gone.push(...((await unlessDamaged(parts.onDamage, () => fold(parts, shard, forget, nowMs))) ?? []));
   }
   for (const object of objects)
-    if (object.key.endsWith('.parquet') && !named.has(object.key) && unnamed(object)) gone.push(object.key);
+    if (
+      object.key.endsWith('.parquet') &&
+      !broken.has(shardIn(object.key)) &&
+      !named.has(object.key) &&
+      unnamed(object)
+    )
+      gone.push(object.key);
   return gone;
 }
 

@@ -1,5 +1,6 @@
 import type { CompactParts } from './compact.ts';
 import { dayIsClosed } from './compaction.ts';
+import { decoded, getFile, unlessDamaged } from './damage.ts';
 import { encodeJson, getJsonIfThere } from './lake-reader.ts';
 import {
   classDays,
@@ -81,7 +82,8 @@ async function storedClass(
   const day = (await state(project)).days.get(sessionDate(session));
   for (const file of day?.files ?? [])
     if (spans(file, session)) {
-      const rows = await decodeFile(file.table, await store.get(file.key), ['session_id']);
+      const bytes = await getFile(store, file);
+      const rows = await decoded(file.key, () => decodeFile(file.table, bytes, ['session_id']));
       if (rows.some((row) => row.session_id === session)) return classDays(file.class);
     }
   return undefined;
@@ -198,7 +200,7 @@ export interface Holds {
   /** @throws StoreError */
   apply(nowMs: number): Promise<void>;
 }
-export function createHolds(parts: HoldParts): Holds {
+export function createHolds(parts: HoldParts & Pick<CompactParts, 'onDamage'>): Holds {
   /** By object: the files that were found to be as it says. */
   const checked = new Map<string, string>();
   const read = new Map<string, { modifiedMs: number; bytes: number; hold: Hold }>();
@@ -216,14 +218,16 @@ export function createHolds(parts: HoldParts): Holds {
       for await (const object of parts.store.list(paths.holdsPrefix)) objects.push(object);
       for (const object of objects) {
         const { key } = object;
-        const hold = await holdAt(object);
-        if (!hold) continue;
-        const day = (await parts.state(hold.project)).days.get(sessionDate(hold.session));
-        const files = (day?.files ?? []).map((file) => file.key);
-        const mark = `${holdDays(hold)} ${files.join(' ')}`;
-        if (checked.get(key) === mark) continue;
-        const moved = await applyHold(parts, hold, nowMs);
-        if (moved && !moved.files) checked.set(key, mark);
+        await unlessDamaged(parts.onDamage, async () => {
+          const hold = await holdAt(object);
+          if (!hold) return;
+          const day = (await parts.state(hold.project)).days.get(sessionDate(hold.session));
+          const files = (day?.files ?? []).map((file) => file.key);
+          const mark = `${holdDays(hold)} ${files.join(' ')}`;
+          if (checked.get(key) === mark) return;
+          const moved = await applyHold(parts, hold, nowMs);
+          if (moved && !moved.files) checked.set(key, mark);
+        });
       }
     },
   };

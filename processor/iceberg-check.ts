@@ -1,3 +1,4 @@
+import { isDamage } from './damage.ts';
 import { newestVersion } from './iceberg-garbage.ts';
 import { decodeManifest, decodeManifestList, keyOf } from './iceberg-manifest.ts';
 import { liveEntries, publishedVersion, type Metadata } from './iceberg-plan.ts';
@@ -41,7 +42,7 @@ export async function readIceberg(
     }
     return { key, manifestVersion, files };
   } catch (error) {
-    if (error instanceof StoreError && error.code !== 'not_found') throw error;
+    if (error instanceof StoreError && !isDamage(error)) throw error;
     return { key, manifestVersion, files: undefined };
   }
 }

@@ -1,3 +1,4 @@
+import { isDamage } from './damage.ts';
 import { decodeManifestList, keyOf } from './iceberg-manifest.ts';
 import type { Metadata } from './iceberg-plan.ts';
 import { getJson } from './lake-reader.ts';
@@ -98,7 +99,7 @@ export function createIcebergGarbage(store: Store): IcebergGarbage {
           gone.push(...(await deadOf(keys, inUse, seen)));
         } catch (error) {
           // Of what went since it was listed, and of what cannot be read until it is published anew, nothing is known.
-          if (error instanceof StoreError && error.code !== 'not_found') throw error;
+          if (error instanceof StoreError && !isDamage(error)) throw error;
         }
         const newest = versions.at(-1) ?? 0;
         for (const object of ofTable)

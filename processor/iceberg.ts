@@ -1,4 +1,5 @@
 import type { Log } from '#service';
+import { isDamage } from './damage.ts';
 import { createIcebergGarbage, newestVersion } from './iceberg-garbage.ts';
 import { decodeManifest, decodeManifestList, keyOf, type Manifest } from './iceberg-manifest.ts';
 import {
@@ -116,7 +117,7 @@ export function createIceberg({ store, state, nonce, graceMs, log }: IcebergPart
       }
       return { version, metadata, manifests };
     } catch (error) {
-      if (error instanceof StoreError && error.code !== 'not_found') throw error;
+      if (error instanceof StoreError && !isDamage(error)) throw error;
       log.warn(
         { err: error, project, table, version },
         'metadata for other readers cannot be read and is begun anew; look whether the store was moved',

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { sha256Of } from './damage.ts';
 import { describeFile } from './lake-file.ts';
 import { sessionDate, type LakeFile, type ReplayRow, type Table } from './layout.ts';
 import { compareRows } from './row-groups.ts';
@@ -26,8 +26,6 @@ export interface Inspected {
   /** What is wrong with the file alone, whatever is said of it elsewhere. */
   problems: FileProblem[];
 }
-
-export const sha256Of = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
 /** Reads all of a data file. What cannot be read is a problem, not an error. */
 export async function inspectFile(table: Table, bytes: Uint8Array): Promise<Inspected> {

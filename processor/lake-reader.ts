@@ -1,5 +1,6 @@
 import {
   paths,
+  shardIn,
   visibleFiles,
   type Commit,
   type DayManifest,
@@ -7,8 +8,9 @@ import {
   type ReplayRow,
   type RootManifest,
 } from './layout.ts';
+import { damage, decoded, getNamed, unlessDamaged } from './damage.ts';
 import { eventsFileOf } from './lake-file.ts';
-import { isStoreError, type Store } from './store.ts';
+import { isStoreError, type Store, type StoreError } from './store.ts';
 import { createUnlistedFinder } from './unlisted.ts';
 import { decodeReplayGroup, decodeReplayGroups, type ReplayGroup } from './parquet-groups.ts';
 import { decodeFile } from './x-hyparquet.ts';
@@ -78,31 +80,54 @@ export function openLakeReader(store: Store, now: () => number): LakeReader {
 }
 const LOOKS_MAX = 5;
 
+export interface CommitCache {
+  /** @throws StoreError also `damaged`, of any of them */
+  list(): Promise<Commit[]>;
+  /**
+   * Those of shards of which every commit can be read: what lies beside one that is damaged, nobody can tell.
+   * `onDamage` hears of each that is.
+   */
+  listWhole(onDamage: (error: StoreError) => void): Promise<{ commits: Commit[]; broken: Set<number> }>;
+}
+
 /** Commits in the store, each read once. Those removed while they are being read have been taken in and are left out. */
-export function createCommitCache(store: Store): { list(): Promise<Commit[]> } {
+export function createCommitCache(store: Store): CommitCache {
   const read = createImmutableReader(store);
   const withUnlisted = createUnlistedFinder((key) => getJsonIfThere<Commit>(store, key));
+  const keysOf = async (): Promise<string[]> => {
+    const keys: string[] = [];
+    for await (const { key } of store.list(paths.l0Prefix)) if (key.endsWith('.json')) keys.push(key);
+    return keys;
+  };
   return {
-    async list() {
-      const keys: string[] = [];
-      for await (const { key } of store.list(paths.l0Prefix)) if (key.endsWith('.json')) keys.push(key);
-      return withUnlisted(await read<Commit>(keys));
+    list: async () => withUnlisted(await read<Commit>(await keysOf())),
+    async listWhole(onDamage) {
+      const broken = new Set<number>();
+      const commits = await read<Commit>(await keysOf(), (error) => {
+        broken.add(shardIn(error.key!));
+        onDamage(error);
+      });
+      return { commits: await withUnlisted(commits.filter(({ shard }) => !broken.has(shard))), broken };
     },
   };
 }
 
 /**
  * Reads JSON objects that never change, each once for as long as it is asked for every time. What is not there is left
- * out of the answer, which is otherwise in the order of the keys.
+ * out of the answer, which is otherwise in the order of the keys; so is what is damaged, where someone wants to hear of it.
  */
-export function createImmutableReader(store: Store): <T>(keys: readonly string[]) => Promise<T[]> {
+export function createImmutableReader(
+  store: Store,
+): <T>(keys: readonly string[], onDamage?: (error: StoreError) => void) => Promise<T[]> {
   let held = new Map<string, unknown>();
-  return async <T>(keys: readonly string[]) => {
+  return async <T>(keys: readonly string[], onDamage?: (error: StoreError) => void) => {
     const next = new Map<string, unknown>();
+    const read = (key: string) => getJsonIfThere<unknown>(store, key);
     for (let at = 0; at < keys.length; at += READS_AT_ONCE)
       await Promise.all(
         keys.slice(at, at + READS_AT_ONCE).map(async (key) => {
-          const found = held.get(key) ?? (await getJsonIfThere<unknown>(store, key));
+          const found =
+            held.get(key) ?? (await (onDamage ? unlessDamaged(onDamage, () => read(key)) : read(key)));
           if (found !== undefined) next.set(key, found);
         }),
       );
@@ -146,27 +171,47 @@ export async function listErased(store: Store, project: string): Promise<Set<str
 }
 
 /** Row groups of a `replay` file, by its footer alone. @throws StoreError */
-export function readReplayGroups(store: Store, file: LakeFile): Promise<ReplayGroup[]> {
-  return decodeReplayGroups(file.bytes, (start, end) => store.get(file.key, { start, end }));
+export function readReplayGroups(store: Store, { key, bytes }: LakeFile): Promise<ReplayGroup[]> {
+  return decoded(key, () => decodeReplayGroups(bytes, (start, end) => store.get(key, { start, end })));
 }
 
 /** One ranged get. @throws StoreError */
-export async function readReplayRows(store: Store, file: LakeFile, group: ReplayGroup): Promise<ReplayRow[]> {
-  return decodeReplayGroup(group, await store.get(file.key, { start: group.start, end: group.end }));
+export async function readReplayRows(
+  store: Store,
+  { key }: LakeFile,
+  group: ReplayGroup,
+): Promise<ReplayRow[]> {
+  const { start, end } = group;
+  return decoded(key, async () => decodeReplayGroup(group, await store.get(key, { start, end })));
 }
 
 /** An `events` file with this project's rows alone, out of one that holds several projects'; undefined when it has none. */
-export async function splitEvents(bytes: Uint8Array, project: string): Promise<Uint8Array | undefined> {
-  const rows = (await decodeFile('events', bytes)).filter((row) => row.project === project);
+export async function splitEvents(
+  { key }: LakeFile,
+  bytes: Uint8Array,
+  project: string,
+): Promise<Uint8Array | undefined> {
+  const rows = (await decoded(key, () => decodeFile('events', bytes))).filter(
+    (row) => row.project === project,
+  );
   return rows.length ? eventsFileOf(rows) : undefined;
 }
 
 export async function getJson<T>(store: Store, key: string): Promise<T> {
-  return JSON.parse(new TextDecoder().decode(await store.get(key))) as T;
+  return decodeJson<T>(key, await getNamed(store, key));
 }
 export async function getJsonIfThere<T>(store: Store, key: string): Promise<T | undefined> {
   const bytes = await getIfThere(store, key);
-  return bytes && (JSON.parse(new TextDecoder().decode(bytes)) as T);
+  return bytes && decodeJson<T>(key, bytes);
+}
+/** @throws StoreError `damaged` */
+export function decodeJson<T>(key: string, bytes: Uint8Array): T {
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes)) as T;
+  } catch {
+    // Whose message would repeat some of the content.
+    throw damage(key, 'is not JSON');
+  }
 }
 export async function getIfThere(store: Store, key: string): Promise<Uint8Array | undefined> {
   try {

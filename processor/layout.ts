@@ -17,6 +17,7 @@ import type { RecordedTable, Table } from './columns.ts';
  *   v1/erasures/project=<id>/<session>.json                         tombstone, then receipt
  *   v1/holds/project=<id>/<session>.json                            a session whose retention is its own, and what made it so
  *   v1/reports/retention/project=<id>.json                          what is stored of each class and day, and until when
+ *   v1/reports/damage.json                                          what the last sweep could not read
  *   v1/probe/<nonce>                                                for a moment, to see what the store does
  *   v1/visitor-erasures/project=<id>/<id>.json                      of whom sessions are erased that come to be known later
  *   v1/receipt-keys/<n>.json                                        key pairs that sign receipts; the newest signs
@@ -90,6 +91,8 @@ export const paths = {
   projectHoldsPrefix: (project: string): string => `${ROOT}/holds/project=${project}/`,
   hold: (project: string, session: string): string => `${ROOT}/holds/project=${project}/${session}.json`,
   probePrefix: `${ROOT}/probe/`,
+  /** What the last sweep found damaged. */
+  damageReport: `${ROOT}/reports/damage.json`,
   retentionReportsPrefix: `${ROOT}/reports/retention/`,
   retentionReport: (project: string): string => `${ROOT}/reports/retention/project=${project}.json`,
   visitorErasuresPrefix: `${ROOT}/visitor-erasures/`,
@@ -129,6 +132,8 @@ export function placeOf(key: string): { class: ClassName; date: string; isAsset:
     ? { class: found[1] as ClassName, date: found[3]!, isAsset: found[2] === 'assets' }
     : undefined;
 }
+/** Of a commit, of its files and of what is left of it. */
+export const shardIn = (key: string): number => Number(/\/shard=(\d+)\//.exec(key)?.[1]);
 /** Days after which a store's own lifecycle rule may delete an object of the class, counted from its creation. */
 export const lifecycleDays = (retentionDays: number): number => retentionDays + 2;
 
@@ -233,6 +238,12 @@ export interface Merge {
 export const dayEndMs = (date: string, retentionDays: number): number =>
   Date.parse(`${date}T00:00:00Z`) + (2 + retentionDays) * DAY_MS;
 
+/** Objects that the last sweep could not read, and so left what needs them undone. */
+export interface DamageReport {
+  v: 1;
+  atMs: number;
+  objects: { key: string | undefined; why: string }[];
+}
 export interface RetentionReport {
   v: 1;
   project: string;

@@ -1,3 +1,4 @@
+import { isDamage } from './damage.ts';
 import { newestVersion } from './iceberg-garbage.ts';
 import { publishedVersion, type Metadata } from './iceberg-plan.ts';
 import { getJson } from './lake-reader.ts';
@@ -27,7 +28,7 @@ async function published(store: Store, project: string): Promise<number> {
       version = Math.max(version, publishedVersion({ version: at, metadata, manifests: [] }));
     } catch (error) {
       // Of what cannot be read, or went meanwhile, nothing is known.
-      if (error instanceof StoreError && error.code !== 'not_found') throw error;
+      if (error instanceof StoreError && !isDamage(error)) throw error;
     }
   return version;
 }

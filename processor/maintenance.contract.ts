@@ -2,7 +2,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { createLog } from '#service';
 import { openStream, shardOf, type Stream } from '#stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { assemble, isRejected, openMessage } from './assembler.ts';
@@ -12,7 +11,8 @@ import { flush } from './flush.ts';
 import { encodeJson, getJson } from './lake-reader.ts';
 import { tableOf } from './lake-scan.ts';
 import { className, paths, sessionDate, type Commit, type Erasure, type EventRow } from './layout.ts';
-import { createMaintenance, type Maintenance } from './maintenance.ts';
+import type { Maintenance } from './maintenance.ts';
+import { quietMaintenance } from './test-maintenance.ts';
 import {
   createRandom,
   createSender,
@@ -55,20 +55,7 @@ export function maintenanceContract(
     });
 
     const nonce = (): string => `n${String(nonces++).padStart(6, '0')}`;
-    const maintain = (graceMs = GRACE_MS): Maintenance =>
-      createMaintenance({
-        store,
-        stream,
-        erasures: createErasures(store, Date.now),
-        nonce,
-        log: createLog('silent'),
-        now: Date.now,
-        compactIntervalMs: 1000,
-        sweepIntervalMs: 1000,
-        graceMs,
-        onSwept: () => {},
-        onTrouble: () => {},
-      });
+    const maintain = (graceMs = GRACE_MS): Maintenance => quietMaintenance({ store, stream, nonce, graceMs });
 
     /** One commit of what was sent; all of it must be of one shard. */
     async function commit(sent: readonly Sent[], nowMs = t0): Promise<Commit> {

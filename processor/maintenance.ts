@@ -2,6 +2,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { StreamError } from '#stream';
 import { compact } from './compact.ts';
 import { unexpired } from './compaction.ts';
+import { unlessDamaged } from './damage.ts';
+import { createDamageWatch } from './damage-watch.ts';
 import { createEraser, type EraserParts } from './erase-all.ts';
 import { collectGarbage, type GarbageParts } from './garbage.ts';
 import { createIceberg } from './iceberg.ts';
@@ -25,6 +27,8 @@ export interface MaintenanceParts extends Pick<
   sweepIntervalMs: number;
   graceMs: number;
   onSwept: (swept: { overdueBytes: number; erasuresPending: number; classes: ClassName[] }) => void;
+  /** Hears after each act how many objects are damaged or gone; what did not need them was done. */
+  onDamage: (objects: number) => void;
   /** Undefined when it works again. */
   onTrouble: (error: Error | undefined) => void;
 }
@@ -45,9 +49,12 @@ export interface Maintenance {
 export function createMaintenance(parts: MaintenanceParts): Maintenance {
   const { store, stream, log } = parts;
   const state = createManifestReader(store);
+  const damages = createDamageWatch(parts);
+  const { onDamage } = damages;
   const iceberg = createIceberg({ ...parts, state });
   const shared: EraserParts = {
     ...parts,
+    onDamage,
     commits: createCommitCache(store),
     state,
     forget: iceberg.forget,
@@ -59,11 +66,12 @@ export function createMaintenance(parts: MaintenanceParts): Maintenance {
   const garbage: GarbageParts = {
     store,
     erasures: parts.erasures,
-    commits: shared.commits.list,
+    commits: shared.commits,
     readRoots: createImmutableReader(store),
     readDays: createImmutableReader(store),
     iceberg: createIcebergGarbage(store),
     isLost: createLossWatch(store),
+    onDamage,
   };
   let projects = new Set<string>();
   let collectedMs = -Infinity;
@@ -75,7 +83,7 @@ export function createMaintenance(parts: MaintenanceParts): Maintenance {
     projects = new Set([...projects, ...collected.projects]);
     overdueBytes = collected.overdueBytes;
     classes = collected.classes;
-    await reportRetention(store, shared.state, projects, collected.stored, nowMs);
+    await reportRetention(store, shared.state, projects, collected.stored, nowMs, onDamage);
     collectedMs = nowMs;
     if (collected.removed) log.info({ objects: collected.removed }, 'removed objects that nothing names');
   }
@@ -92,19 +100,31 @@ export function createMaintenance(parts: MaintenanceParts): Maintenance {
     log.info({ project, days: [...days.keys()] }, 'days past their retention class left the lake');
   }
 
+  /** Each project's, but for what is damaged. */
+  async function ofEach(act: (project: string) => Promise<void>): Promise<void> {
+    for (const project of projects) await unlessDamaged(onDamage, () => act(project));
+  }
+
+  async function compactAll(nowMs: number): Promise<void> {
+    for (const project of await compact(shared, projects, nowMs)) projects.add(project);
+    await ofEach((project) => iceberg.publish(project, nowMs));
+  }
+
   const self: Maintenance = {
     async compact(nowMs) {
-      for (const project of await compact(shared, projects, nowMs)) projects.add(project);
-      for (const project of projects) await iceberg.publish(project, nowMs);
+      await compactAll(nowMs);
+      parts.onDamage(damages.tell());
     },
     async sweep(nowMs) {
+      damages.begin();
       if (collectedMs === -Infinity) await collect(nowMs);
       await visitors.look(nowMs);
-      await self.compact(nowMs);
+      await compactAll(nowMs);
       await holds.apply(nowMs);
-      for (const project of projects) await expire(project, nowMs);
+      await ofEach((project) => expire(project, nowMs));
       const erasuresPending = await eraser.eraseAll(nowMs);
       if (nowMs - collectedMs >= parts.graceMs) await collect(nowMs);
+      parts.onDamage(await damages.report(nowMs));
       parts.onSwept({ overdueBytes, erasuresPending, classes });
     },
     async run(signal, isOurs) {

@@ -7,10 +7,11 @@ import {
   type Merge,
   type RootManifest,
 } from './layout.ts';
+import { damage } from './damage.ts';
 import { encodeJson, getJson, newestRoot } from './lake-reader.ts';
 import { createLossWatch } from './lost-root.ts';
 import { putOnce } from './put-once.ts';
-import { StoreError, type Store } from './store.ts';
+import type { Store } from './store.ts';
 
 /** A project's newest manifests. */
 export interface ProjectState {
@@ -20,7 +21,7 @@ export interface ProjectState {
   days: ReadonlyMap<string, DayManifest>;
 }
 
-/** Manifests are immutable: each is read once. The state of a project whose newest root is lost is `store_refused`. */
+/** Manifests are immutable: each is read once. The state of a project whose newest root is lost is `damaged`. */
 export function createManifestReader(store: Store): (project: string) => Promise<ProjectState> {
   const roots = new Map<string, RootManifest>();
   const isLost = createLossWatch(store);
@@ -28,9 +29,9 @@ export function createManifestReader(store: Store): (project: string) => Promise
   return async (project) => {
     const root = await newestRoot(store, project, roots.get(project));
     if (await isLost(project, root?.version ?? 0))
-      throw new StoreError(
-        'store_refused',
-        `the newest root manifest of project ${project} is gone; stop the processors and run mutoscope fsck --repair`,
+      throw damage(
+        paths.projectManifestPrefix(project),
+        'is without its newest root manifest; stop the processors and run mutoscope fsck --repair',
       );
     const before = held.get(project);
     const byKey = new Map<string, DayManifest>();

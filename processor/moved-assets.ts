@@ -1,4 +1,5 @@
 import type { CompactParts } from './compact.ts';
+import { decoded, getFile } from './damage.ts';
 import {
   paths,
   pendingCommits,
@@ -72,10 +73,12 @@ export async function namesIn(
   wants: (row: EventRow) => boolean = () => true,
 ): Promise<Iterable<string>> {
   if (file.table === 'events') {
-    const rows = await decodeFile('events', await store.get(file.key), COLUMNS_READ);
+    const bytes = await getFile(store, file);
+    const rows = await decoded(file.key, () => decodeFile('events', bytes, COLUMNS_READ));
     return assetNames(rows.filter(wants), file);
   }
   if (!file.sealed) return [];
-  return (await decodeAssetNames(file.bytes, (start, end) => store.get(file.key, { start, end }))) ?? [];
+  const read = (start: number, end: number) => store.get(file.key, { start, end });
+  return (await decoded(file.key, () => decodeAssetNames(file.bytes, read))) ?? [];
 }
 const COLUMNS_READ: (keyof EventRow)[] = ['project', 'session_id', 'type', 'name'];

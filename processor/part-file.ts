@@ -1,4 +1,5 @@
 import { writeRows, type Bucket, type CompactParts } from './compact.ts';
+import { decoded } from './damage.ts';
 import { spliceFile } from './lake-file.ts';
 import { paths, type LakeFile } from './layout.ts';
 import { assetNames } from './moved-assets.ts';
@@ -28,18 +29,19 @@ export interface Part {
   ): Promise<LakeFile>;
 }
 
-/** By what is said of the sessions; none is empty. @throws what `read` throws */
+/** By what is said of the sessions; none is empty. @throws StoreError `damaged`, and what `read` throws */
 export async function partFile<K>(
-  file: Pick<LakeFile, 'table' | 'bytes' | 'sealed'>,
+  file: Pick<LakeFile, 'key' | 'table' | 'bytes' | 'sealed'>,
   read: Read,
   keyOf: (session: string) => K,
 ): Promise<Map<K, Part>> {
-  const groups = file.sealed && (await decodeSpliceableGroups(file.bytes, read));
+  const groups = file.sealed && (await decoded(file.key, () => decodeSpliceableGroups(file.bytes, read)));
   if (groups) {
     const byKey = Map.groupBy(groups, ({ session }) => keyOf(session));
     return new Map(Array.from(byKey, ([key, some]) => [key, splicedPart(some, read)]));
   }
-  const rows: Row[] = await decodeFile(file.table, await read(0, file.bytes));
+  const bytes = await read(0, file.bytes);
+  const rows: Row[] = await decoded(file.key, () => decodeFile(file.table, bytes));
   const byKey = Map.groupBy(rows, ({ session_id }) => keyOf(session_id));
   return new Map(Array.from(byKey, ([key, some]) => [key, decodedPart(file, some)]));
 }

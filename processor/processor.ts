@@ -57,6 +57,10 @@ export function createProcessor(
     shards: metrics.gauge('shards_owned', 'shards that this process works on'),
     lag: metrics.gauge('stream_lag_messages', "how far its slowest shard is behind the stream's end"),
     oldest: metrics.gauge('oldest_unflushed_ms', 'age of the oldest message in hand'),
+    damaged: metrics.gauge(
+      'lake_damaged_objects',
+      'objects that compactions and sweeps could not read; mutoscope fsck tells what to do',
+    ),
     overdue: metrics.gauge('retention_overdue_bytes', 'bytes of days past their class that are still stored'),
     erasures: metrics.gauge('erasures_pending', 'erasures whose bytes are not all gone'),
   };
@@ -95,6 +99,7 @@ export function createProcessor(
       void installExpiry(classes);
       if (share.sweeps) tellSwept(overdueBytes, erasuresPending);
     },
+    onDamage: (objects) => gauge.damaged.set(share.sweeps ? objects : 0),
     onTrouble: (error) => trouble('maintenance')(share.sweeps ? error : undefined),
   });
   const leases = createLeases({
@@ -119,6 +124,7 @@ export function createProcessor(
     // The sweeper tells of it, and what was so here grows old.
     troubles.delete('maintenance');
     tellSwept(0, 0);
+    gauge.damaged.set(0);
   }
 
   function tellSwept(overdueBytes: number, erasuresPending: number): void {

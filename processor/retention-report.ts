@@ -1,3 +1,4 @@
+import { unlessDamaged } from './damage.ts';
 import { encodeJson } from './lake-reader.ts';
 import {
   classDays,
@@ -9,7 +10,7 @@ import {
   type RetentionReport,
 } from './layout.ts';
 import type { ProjectState } from './manifest.ts';
-import type { Store, StoreObject } from './store.ts';
+import type { Store, StoreError, StoreObject } from './store.ts';
 
 /** One object a project, written by each collection of garbage, for the table `retention_status`. @throws StoreError */
 export async function reportRetention(
@@ -18,14 +19,13 @@ export async function reportRetention(
   projects: Iterable<string>,
   stored: readonly StoreObject[],
   nowMs: number,
+  onDamage: (error: StoreError) => void,
 ): Promise<void> {
   for (const project of projects) {
-    const report: RetentionReport = {
-      v: 1,
-      project,
-      atMs: nowMs,
-      lines: retentionLines(await state(project), stored, nowMs),
-    };
+    const known = await unlessDamaged(onDamage, () => state(project));
+    if (!known) continue;
+    const lines = retentionLines(known, stored, nowMs);
+    const report: RetentionReport = { v: 1, project, atMs: nowMs, lines };
     await store.put(paths.retentionReport(project), encodeJson(report));
   }
 }

@@ -1,8 +1,9 @@
 import { EventType } from '#protocol';
 import { putAsset } from './assets.ts';
 import { createCheckpoints, decodeCheckpoint, eventsOf } from './checkpoints.ts';
+import { decoded, getFile } from './damage.ts';
 import { createReplayWriter, type EncodedFile } from './lake-file.ts';
-import { getIfThere } from './lake-reader.ts';
+import { getIfThere, readReplayGroups } from './lake-reader.ts';
 import {
   paths,
   REPLAY_GROUP_BYTES_MAX,
@@ -167,11 +168,13 @@ const isSpliceable = (part: Part): part is Part & { group: SpliceableGroup } => 
 export async function readParts(store: Store, files: readonly LakeFile[]): Promise<Part[]> {
   const parts: Part[] = [];
   for (const file of files) {
-    const bytes = await store.get(file.key);
+    const bytes = await getFile(store, file);
     const read = readerOf(bytes);
-    const spliceable = file.sealed && (await decodeSpliceableGroups(bytes.length, read));
-    for (const group of spliceable || (await decodeReplayGroups(bytes.length, read)))
-      parts.push({ file, group, read: () => read(group.start, group.end) });
+    const groups = await decoded(file.key, async () => {
+      const spliceable = file.sealed && (await decodeSpliceableGroups(bytes.length, read));
+      return spliceable || decodeReplayGroups(bytes.length, read);
+    });
+    for (const group of groups) parts.push({ file, group, read: () => read(group.start, group.end) });
   }
   return parts.sort(byFirstRow);
 }
@@ -190,7 +193,7 @@ export async function* mergedRows(
   const assets = createAssetReader(store);
   const before = createEarlierParts(store, others);
   const decode = async ({ file, group, read }: Part): Promise<Whole[]> => {
-    const rows = await decodeReplayGroup(group, await read());
+    const rows = await decoded(file.key, async () => decodeReplayGroup(group, await read()));
     return file.sealed ? Promise.all(rows.map((row) => assets.join(row, file))) : wholeRows(rows);
   };
   for (const load of loadsOf(parts)) {
@@ -243,7 +246,7 @@ function createEarlierParts(
     const found: Part[] = [];
     for (const file of files) {
       if (wanted.session < file.firstSession || wanted.session > file.lastSession) continue;
-      const footer = footers.get(file) ?? decodeReplayGroups(file.bytes, (from, to) => get(file, from, to));
+      const footer = footers.get(file) ?? readReplayGroups(store, file);
       footers.set(file, footer);
       for (const group of await footer)
         if (isSameLoad(group, wanted) && group.lastSeq < wanted.firstSeq)

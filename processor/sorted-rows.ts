@@ -1,3 +1,4 @@
+import { decoded } from './damage.ts';
 import type { LakeFile, Table } from './layout.ts';
 import { compareRows, sameKey, type RowKey } from './row-groups.ts';
 import type { Store } from './store.ts';
@@ -26,9 +27,10 @@ export async function* sortedRows<T extends Table>(
   let open: Cursor<T>[] = [];
   for (const { key, bytes, firstSession, lastSession } of files) {
     if (!holdsOne(wanted, { firstSession, lastSession })) continue;
-    const file = await openSorted(table, bytes, (start, end) => store.get(key, { start, end }));
+    const read = (start: number, end: number) => store.get(key, { start, end });
+    const file = await decoded(key, () => openSorted(table, bytes, read));
     const groups = file.groups.filter((group) => holdsOne(wanted, group));
-    open.push({ file, groups, rows: [], at: 0 });
+    open.push({ key, file, groups, rows: [], at: 0 });
   }
   let last: RowOf<T> | undefined;
   for (;;) {
@@ -36,7 +38,8 @@ export async function* sortedRows<T extends Table>(
     const [first, ...others] = open.sort((a, b) => compareRows(nextOf(a), nextOf(b)));
     if (!first) return;
     if (first.at >= first.rows.length) {
-      const rows = await first.file.rowsOf(first.groups.shift()!, columns);
+      const group = first.groups.shift()!;
+      const rows = await decoded(first.key, () => first.file.rowsOf(group, columns));
       first.rows = rows.filter(({ session_id: id }) => (!sessions || sessions.has(id)) && !skips(id));
       first.at = 0;
       continue;
@@ -52,6 +55,7 @@ export async function* sortedRows<T extends Table>(
 }
 
 interface Cursor<T extends Table> {
+  key: string;
   file: SortedFile<T>;
   /** Not yet read. */
   groups: SortedGroup[];

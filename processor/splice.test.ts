@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { decodeCheckpoint } from './checkpoints.ts';
+import { sha256Of } from './damage.ts';
 import { compareLine, inspectFile } from './inspect-file.ts';
 import { encodeReplayFile } from './lake-file.ts';
 import {
@@ -100,9 +101,10 @@ const putPlain = async (rows: ReplayRow[]): Promise<LakeFile> => {
   return file;
 };
 const putOlder = async (file: LakeFile): Promise<LakeFile> => {
-  const bytes = await store.get(file.key);
-  const copy = { ...file, key: newKey() };
-  await store.put(copy.key, file.sealed ? older(bytes) : bytes);
+  const whole = await store.get(file.key);
+  const bytes = file.sealed ? older(whole) : whole;
+  const copy = { ...file, key: newKey(), sha256: sha256Of(bytes) };
+  await store.put(copy.key, bytes);
   return copy;
 };
 const merge = async (

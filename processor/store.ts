@@ -43,13 +43,22 @@ export interface ExpiryRule {
 }
 
 export type StoreErrorCode =
-  'not_found' | 'already_exists' | 'bad_range' | 'bad_key' | 'store_unavailable' | 'store_refused';
+  | 'not_found'
+  | 'already_exists'
+  | 'bad_range'
+  | 'bad_key'
+  | 'store_unavailable'
+  | 'store_refused'
+  /** Of no adapter: who read `key` found that it is not what was put. See `damage.ts`. */
+  | 'damaged';
 export class StoreError extends Error {
   readonly code: StoreErrorCode;
-  constructor(code: StoreErrorCode, message: string, options?: ErrorOptions) {
+  readonly key: string | undefined;
+  constructor(code: StoreErrorCode, message: string, options?: ErrorOptions & { key?: string }) {
     super(message, options);
     this.name = 'StoreError';
     this.code = code;
+    this.key = options?.key;
   }
 }
 export const isStoreError = (error: unknown, code: StoreErrorCode): boolean =>
@@ -67,6 +76,7 @@ export async function openStore(location: string): Promise<Store> {
 }
 
 export { openProjectStore, type ProjectStore } from './project-store.ts';
+export { getFile, isDamage } from './damage.ts';
 export {
   openLakeReader,
   readReplayGroups,

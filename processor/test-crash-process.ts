@@ -1,7 +1,7 @@
 import { createLog } from '#service';
 import { StreamError } from '#stream';
 import { createErasures } from './erasures.ts';
-import { createMaintenance } from './maintenance.ts';
+import { quietMaintenance } from './test-maintenance.ts';
 import { decodeNotes, encodeNote } from './member-note.ts';
 import { createShardCrew } from './shard-crew.ts';
 import { createShardWorker } from './shard-worker.ts';
@@ -64,19 +64,7 @@ export function startProcess(
     return { ...worker, run };
   });
   void crew.ended.catch((error: unknown) => errors.push(error));
-  const maintenance = createMaintenance({
-    store,
-    stream,
-    erasures,
-    nonce,
-    log,
-    now,
-    compactIntervalMs: 1,
-    sweepIntervalMs: 1,
-    graceMs: GRACE_MS,
-    onSwept: () => {},
-    onTrouble: () => {},
-  });
+  const maintenance = quietMaintenance({ store, stream, erasures, nonce, log, now, graceMs: GRACE_MS });
   const trimmer = createTrimmer(stream);
   const acts = {
     compact: () => maintenance.compact(now()),

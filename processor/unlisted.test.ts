@@ -1,7 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createLog } from '#service';
 import { openStream, shardOf, type Stream } from '#stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { assemble, isRejected, openMessage } from './assembler.ts';
@@ -10,7 +9,8 @@ import { createErasures } from './erasures.ts';
 import { flush } from './flush.ts';
 import { createCommitCache } from './lake-reader.ts';
 import { paths, type Commit } from './layout.ts';
-import { createMaintenance, type Maintenance } from './maintenance.ts';
+import type { Maintenance } from './maintenance.ts';
+import { quietMaintenance } from './test-maintenance.ts';
 import { createSender, pageLoad, sessionAt, withMethods } from './samples.ts';
 import { openLakeReader, type Store } from './store.ts';
 import { openMemoryStore, type MemoryStore } from './test-memory-store.ts';
@@ -56,20 +56,7 @@ async function commit(count: number, store: Store = memory): Promise<Commit> {
   const input = { shard, fromSeq, prevSeq, lastSeq, resumeSeq: lastSeq + 1, batches, rejected };
   return (await flush(input, parts))!.commit;
 }
-const maintain = (store: Store): Maintenance =>
-  createMaintenance({
-    store,
-    stream,
-    erasures: createErasures(store, () => t0),
-    nonce,
-    log: createLog('silent'),
-    now: () => t0,
-    compactIntervalMs: 1000,
-    sweepIntervalMs: 1000,
-    graceMs: 600_000,
-    onSwept: () => {},
-    onTrouble: () => {},
-  });
+const maintain = (store: Store): Maintenance => quietMaintenance({ store, stream, nonce, now: () => t0 });
 const rowsVisible = async (): Promise<number> =>
   (await openLakeReader(memory, () => t0).view('shop')).files
     .filter(({ table }) => table === 'events')

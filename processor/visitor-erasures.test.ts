@@ -1,9 +1,8 @@
-import { createLog } from '#service';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { createErasures } from './erasures.ts';
 import { encodeJson, getIfThere, getJson } from './lake-reader.ts';
 import { paths, type Erasure, type VisitorErasure } from './layout.ts';
-import { createMaintenance, type Maintenance } from './maintenance.ts';
+import type { Maintenance } from './maintenance.ts';
+import { quietMaintenance } from './test-maintenance.ts';
 import { openHarness, until, type Harness } from './processor.harness.ts';
 import { findIn } from './readable.ts';
 import { checkReceipt, readReceiptKeys } from './receipt.ts';
@@ -18,11 +17,7 @@ let nonces = 0;
 beforeEach(async () => {
   lake = await openHarness();
   const { store, stream } = lake;
-  maintenance = createMaintenance({
-    ...{ store, stream, erasures: createErasures(store, Date.now), nonce: () => `n${nonces++}` },
-    ...{ log: createLog('silent'), now: Date.now, compactIntervalMs: 1000, sweepIntervalMs: 1000 },
-    ...{ graceMs: 600_000, onSwept: () => {}, onTrouble: () => {} },
-  });
+  maintenance = quietMaintenance({ store, stream, nonce: () => `n${nonces++}` });
 });
 afterEach(() => lake.close());
 

@@ -1,4 +1,5 @@
 import type { Log } from '#service';
+import { decoded, unlessDamaged } from './damage.ts';
 import { putTombstone } from './erasures.ts';
 import { encodeJson, getIfThere, getJsonIfThere } from './lake-reader.ts';
 import {
@@ -12,7 +13,7 @@ import {
 import type { ProjectState } from './manifest.ts';
 import type { Signer } from './receipt.ts';
 import { COMES_AGAIN_MS } from './seen.ts';
-import type { Store } from './store.ts';
+import type { Store, StoreError } from './store.ts';
 import { decodeFile } from './x-hyparquet.ts';
 
 export interface VisitorErasureParts {
@@ -21,6 +22,7 @@ export interface VisitorErasureParts {
   state: (project: string) => Promise<ProjectState>;
   signer: Signer;
   log: Log;
+  onDamage: (error: StoreError) => void;
 }
 
 /** Puts tombstones of the sessions whose visitor is to be erased, as they come to be known. */
@@ -38,6 +40,7 @@ export function createVisitorErasures({
   state,
   signer,
   log,
+  onDamage,
 }: VisitorErasureParts): VisitorErasures {
   /** Files looked through, by request: rows of a file never change. */
   const looked = new Map<string, Set<string>>();
@@ -55,7 +58,7 @@ export function createVisitorErasures({
       if (!before?.has(file.key)) {
         const bytes = await getIfThere(store, file.key);
         if (!bytes) continue;
-        for (const row of await decodeFile('events', bytes, COLUMNS_READ))
+        for (const row of await decoded(file.key, () => decodeFile('events', bytes, COLUMNS_READ)))
           if (row.project === project && isOf(row, visitor!) && sessionStartMs(row.session_id) <= requestedMs)
             await erase(project, row.session_id, nowMs);
       }
@@ -82,9 +85,11 @@ export function createVisitorErasures({
     async look(nowMs) {
       for await (const { key } of store.list(paths.visitorErasuresPrefix)) {
         if (done.has(key)) continue;
-        const request = await getJsonIfThere<VisitorErasure>(store, key);
-        if (request?.done) done.add(key);
-        else if (request) await lookFor(key, request, nowMs);
+        await unlessDamaged(onDamage, async () => {
+          const request = await getJsonIfThere<VisitorErasure>(store, key);
+          if (request?.done) done.add(key);
+          else if (request) await lookFor(key, request, nowMs);
+        });
       }
     },
   };

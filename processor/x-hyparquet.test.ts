@@ -79,10 +79,10 @@ describe('a Parquet file', () => {
   });
 
   it('of several projects is split into one', async () => {
-    const { bytes } = await encodeEventsFile('key', 'r30', [...events]);
-    const bank = await splitEvents(bytes, 'bank');
+    const { file, bytes } = await encodeEventsFile('key', 'r30', [...events]);
+    const bank = await splitEvents(file, bytes, 'bank');
     expect(await decodeFile('events', bank!)).toEqual(events.filter(({ project }) => project === 'bank'));
-    expect(await splitEvents(bytes, 'nobody')).toBeUndefined();
+    expect(await splitEvents(file, bytes, 'nobody')).toBeUndefined();
   });
 });
 

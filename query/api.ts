@@ -207,6 +207,10 @@ export const API_ERRORS = {
       'too many statements of the project wait, or too much of its answers is unread, or all SQL processes are at work; try again',
   },
   store_unavailable: { status: 503, sentence: 'the store does not answer' },
+  lake_damaged: {
+    status: 500,
+    sentence: 'a file of the project is not what was written; who runs this asks mutoscope fsck what to do',
+  },
   no_route: { status: 404, sentence: 'there is nothing at that address' },
   internal: { status: 500, sentence: 'the server failed; its log says why' },
 } as const;

@@ -2,7 +2,18 @@ import { describe, expect, it } from 'vitest';
 import { API_ERRORS, type SqlAnswer } from '#api';
 import { StoreError, type Store } from '#store';
 import { startQuery } from './fixture-lake.ts';
-import { errorOf, KEY, NOW, OTHER_KEY, PROJECTS, twoProjects } from './fixture-story.ts';
+import {
+  A,
+  errorOf,
+  KEY,
+  NOW,
+  OTHER_KEY,
+  OTHERS,
+  PROJECTS,
+  stuck,
+  T0,
+  twoProjects,
+} from './fixture-story.ts';
 
 describe('limits of a statement', () => {
   it('time and memory end it with their codes, and the next one is answered', async () => {
@@ -27,6 +38,42 @@ describe('limits of a statement', () => {
       const metrics = (await server.get('/metrics')).text;
       for (const outcome of ['ok', 'sql_busy', 'sql_timeout', 'sql_memory'])
         expect(metrics).toContain(`mutoscope_query_statements_total{lane="sql",outcome="${outcome}"} `);
+    } finally {
+      await server.close();
+      await lake.close();
+    }
+  });
+});
+
+describe('what is not what was written', () => {
+  it.each([
+    ['a file of events', '/events/project=one/', 'sql'],
+    ['a file of replay', '/replay/project=one/', 'play'],
+    ['the manifest', '/manifest/project=one/0', 'sql'],
+    ['the manifest', '/manifest/project=one/0', 'play'],
+  ])('%s (%s) is told of, and keeps nothing from other projects: %s', async (_, part, how) => {
+    const lake = await twoProjects();
+    await lake.compact('one', [{ project: 'one', id: A, events: stuck(T0) }]);
+    await lake.compact('two', [{ project: 'two', id: OTHERS, events: stuck(T0 + 120_000) }]);
+    const server = await startQuery(lake, PROJECTS, { nowMs: NOW });
+    const ask = (key: string, session: string) =>
+      how === 'sql'
+        ? server.send('POST', '/v1/sql', { sql: 'SELECT count(*) FROM events' }, key)
+        : server.get(`/v1/sessions/${session}/manifest`, key);
+    try {
+      const keys: string[] = [];
+      for await (const { key } of lake.store.list('')) if (key.includes(part)) keys.push(key);
+      expect(keys).toHaveLength(1);
+      const whole = await lake.store.get(keys[0]!);
+      await lake.store.put(keys[0]!, whole.subarray(0, whole.length - 9));
+      expect(errorOf(await ask(KEY, A))).toMatchObject({ status: 500, code: 'lake_damaged' });
+      expect((await ask(OTHER_KEY, OTHERS)).status).toBe(200);
+      expect((await server.get('/readyz')).status).toBe(200);
+      await lake.store.remove(keys);
+      if (!part.startsWith('/manifest'))
+        expect(errorOf(await ask(KEY, A))).toMatchObject({ status: 500, code: 'lake_damaged' });
+      await lake.store.put(keys[0]!, whole);
+      expect((await ask(KEY, A)).status).toBe(200);
     } finally {
       await server.close();
       await lake.close();

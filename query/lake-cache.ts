@@ -3,7 +3,7 @@ import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { classDays, cutoffMs, paths, type LakeFile } from '#layout';
 import { PROJECT_ID } from '#projects';
-import { splitEvents, type LakeView, type Store } from '#store';
+import { getFile, splitEvents, type LakeView, type Store } from '#store';
 import type { ClassFiles } from './views.ts';
 
 /**
@@ -64,8 +64,8 @@ export async function openLakeCache(options: {
   };
 
   const download = async (project: string, file: LakeFile, copy: Copy): Promise<boolean> => {
-    const whole = await store.get(file.key);
-    const own = file.key.startsWith(paths.l0Prefix) ? await splitEvents(whole, project) : whole;
+    const whole = await getFile(store, file);
+    const own = file.key.startsWith(paths.l0Prefix) ? await splitEvents(file, whole, project) : whole;
     if (!own) return false;
     await mkdir(dirOf(project), { recursive: true });
     await writeFile(`${copy.path}.part`, own);

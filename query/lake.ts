@@ -1,4 +1,4 @@
-import { isStoreError, type LakeReader, type LakeView } from '#store';
+import { isDamage, isStoreError, type LakeReader, type LakeView } from '#store';
 
 /** What each project's lake looks like, looked at when asked and not more often than every `refreshMs`: idle projects cost nothing. */
 export interface Lake {
@@ -44,7 +44,8 @@ export function createLake(reader: LakeReader, options: { refreshMs: number; now
           return view;
         },
         (error: unknown) => {
-          failed = { project, reason: 'the lake could not be read; the log says why' };
+          // Of a project's that is damaged waiting cures nothing, and the others' can be read.
+          if (!isDamage(error)) failed = { project, reason: 'the lake could not be read; the log says why' };
           throw error;
         },
       )

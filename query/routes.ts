@@ -3,7 +3,7 @@ import { gzip } from 'node:zlib';
 import { findApiKey, type ProjectSource, type Scope } from '#projects';
 import { assetType } from '#layout';
 import type { Config, Http, HttpReply, HttpRequest, Log } from '#service';
-import { isStoreError } from '#store';
+import { isDamage, isStoreError } from '#store';
 import {
   API_ERRORS,
   ApiError,
@@ -235,6 +235,7 @@ function asApiError(error: unknown): { code: ApiErrorCode; message: string } {
     return error.code === 'internal' ? { code: 'internal', message: API_ERRORS.internal.sentence } : error;
   if (isStoreError(error, 'store_unavailable'))
     return { code: 'store_unavailable', message: API_ERRORS.store_unavailable.sentence };
+  if (isDamage(error)) return { code: 'lake_damaged', message: API_ERRORS.lake_damaged.sentence };
   const { statusCode, message } = error as { statusCode?: number; message: string };
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500)
     return { code: 'bad_request', message: message.charAt(0).toLowerCase() + message.slice(1) };

@@ -5,14 +5,13 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createLog } from '#service';
 import { openStream } from '#stream';
 import { openDirectoryStore } from '../directory-store.ts';
 import { createErasures } from '../erasures.ts';
 import { flush } from '../flush.ts';
 import { paths } from '../layout.ts';
 import { openLakeReader, readReplayGroups, readReplayRows } from '../lake-reader.ts';
-import { createMaintenance } from '../maintenance.ts';
+import { quietMaintenance } from '../test-maintenance.ts';
 import { sessionAt } from '../samples.ts';
 import { createSeen } from '../seen.ts';
 import { countRequests } from './counting-store.ts';
@@ -55,13 +54,8 @@ const now = (): number => Date.now() + aheadMs;
 const erasures = createErasures(store, now);
 let nonces = 0;
 const nonce = (): string => `n${String(nonces++).padStart(15, '0')}`;
-const maintenance = createMaintenance({
-  ...{ store, erasures, nonce, now, log: createLog('silent') },
-  stream: await openStream(join(dir, 'empty'), { bytesMax: 1 << 20 }),
-  ...{ compactIntervalMs: 1000, sweepIntervalMs: 1000, graceMs: 0 },
-  onSwept: () => {},
-  onTrouble: () => {},
-});
+const stream = await openStream(join(dir, 'empty'), { bytesMax: 1 << 20 });
+const maintenance = quietMaintenance({ store, stream, erasures, nonce, now, graceMs: 0 });
 const todayMs = Math.floor(Date.now() / DAY_MS) * DAY_MS;
 const idOf = (n: number): string => sessionAt(todayMs - (n % DAYS) * DAY_MS + n, n);
 const grown: Grown[] = [];

@@ -1,12 +1,11 @@
 import { join } from 'node:path';
-import { createLog } from '#service';
 import { openStream, shardOf } from '#stream';
 import { openDirectoryStore } from '../directory-store.ts';
 import { createErasures } from '../erasures.ts';
 import { flush } from '../flush.ts';
 import { openLakeReader } from '../lake-reader.ts';
 import type { Commit, LakeFile } from '../layout.ts';
-import { createMaintenance } from '../maintenance.ts';
+import { quietMaintenance } from '../test-maintenance.ts';
 import { createSeen } from '../seen.ts';
 import type { Store } from '../store.ts';
 import { countRequests, type Counted } from './counting-store.ts';
@@ -83,12 +82,7 @@ export async function measureRates(
   }
 
   const stream = await openStream(join(dir, 'empty'), { bytesMax: 1 << 20 });
-  const maintenance = createMaintenance({
-    ...{ store, stream, erasures, nonce, log: createLog('silent'), now: Date.now },
-    ...{ compactIntervalMs: 1000, sweepIntervalMs: 1000, graceMs: 0 },
-    onSwept: () => {},
-    onTrouble: () => {},
-  });
+  const maintenance = quietMaintenance({ store, stream, erasures, nonce, graceMs: 0 });
   const compactS = await cpuSeconds(() => maintenance.compact(Date.now()));
   requests.push(['compact', store.take()]);
   const { files: compacted } = await openLakeReader(inner, Date.now).view(project);
