@@ -20,12 +20,12 @@ export async function loadChain(store: Store, shard: number, nowMs: number): Pro
   // Commits before `seen`: one that goes meanwhile stands in `seen` by then, for that is written first.
   const listed = await keysUnder(store, paths.l0ShardPrefix(shard));
   const withUnlisted = createUnlistedFinder((key) => getJsonIfThere<Commit>(store, key));
-  const commits = await withUnlisted(await createImmutableReader(store)<Commit>(listed));
+  const commits = await withUnlisted(await createImmutableReader<Commit>(store)(listed));
   const first = commits[0]?.prevSeq;
   // Also when a list does not tell of it yet.
   const newestFold = first === undefined ? [] : [paths.seen(shard, first)];
   const folds = new Set([...(await keysUnder(store, paths.seenShardPrefix(shard))), ...newestFold]);
-  const folded = await createImmutableReader(store)<Seen>([...folds]);
+  const folded = await createImmutableReader<Seen>(store)([...folds]);
   const seen = createSeen();
   for (const { sessions } of [...folded, ...commits]) seen.add(sessions);
   seen.prune(nowMs);

@@ -11,7 +11,7 @@ import {
   paths,
   sessionDate,
   type ClassName,
-  type Commit,
+  type KnownCommit,
   type EventRow,
   type LakeFile,
   type Merge,
@@ -100,10 +100,10 @@ export async function compact(
 async function takeInWhole(
   parts: CompactParts,
   states: ReadonlyMap<string, ProjectState>,
-  commits: readonly Commit[],
+  commits: readonly KnownCommit[],
   nowMs: number,
   unnamed: Set<string>,
-): Promise<{ intake: Map<string, Commit[]>; moved: Map<string, MovedRows[]> }> {
+): Promise<{ intake: Map<string, KnownCommit[]>; moved: Map<string, MovedRows[]> }> {
   for (let whole = commits; ;) {
     const intake = new Map(
       Array.from(states, ([project, { root }]) => [project, planIntake(project, root, whole)] as const),
@@ -131,7 +131,7 @@ interface MovedRows {
 /** Reads each commit's files once, whatever number of projects wants rows of them. */
 async function takeIn(
   parts: CompactParts,
-  intake: ReadonlyMap<string, readonly Commit[]>,
+  intake: ReadonlyMap<string, readonly KnownCommit[]>,
   nowMs: number,
 ): Promise<Map<string, MovedRows[]>> {
   const wanted = new Map<LakeFile, Set<string>>();
@@ -259,7 +259,7 @@ async function planChange(
   parts: CompactParts,
   state: ProjectState,
   moved: readonly MovedRows[],
-  commits: readonly Commit[],
+  commits: readonly KnownCommit[],
   nowMs: number,
 ): Promise<ManifestChange | undefined> {
   const days = new Map<string, LakeFile[]>();

@@ -3,6 +3,7 @@ import {
   dayIsPast,
   pendingCommits,
   type Commit,
+  type KnownCommit,
   type LakeFile,
   type RecordedTable,
   type RootManifest,
@@ -12,17 +13,19 @@ import {
  * Commits that a project has rows in and has not taken in, ascending; of each shard only as far as its chain has no
  * hole, for a list may miss a commit that was made while it ran, and none may be skipped for ever.
  */
-export function planIntake(
+export function planIntake<C extends KnownCommit>(
   project: string,
   root: RootManifest | undefined,
-  commits: readonly Commit[],
-): Commit[] {
+  commits: readonly C[],
+): C[] {
   const whole = unbroken(commits);
   return pendingCommits(project, root, whole);
 }
 
 /** Of each shard, its commits in order up to the first hole. */
-export function unbroken(commits: readonly Commit[]): Commit[] {
+export function unbroken<C extends Pick<Commit, 'shard' | 'fromSeq' | 'lastSeq'>>(
+  commits: readonly C[],
+): C[] {
   const sorted = commits.toSorted((a, b) => a.shard - b.shard || a.fromSeq - b.fromSeq);
   const holes = new Set<number>();
   return sorted.filter((commit, i) => {

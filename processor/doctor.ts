@@ -10,7 +10,7 @@ import {
   className,
   paths,
   pendingCommits,
-  type Commit,
+  type KnownCommit,
   type DamageReport,
   type Erasure,
   type RetentionReport,
@@ -115,7 +115,7 @@ async function lookAtLake(store: Store, nowMs: number): Promise<LakeFacts> {
   for (const { key } of await listAll(store, paths.manifestPrefix)) projects.add(projectOf(key)!);
   const isLost = createLossWatch(store);
   const lost: string[] = [];
-  const pending = new Set<Commit>();
+  const pending = new Set<KnownCommit>();
   let compactedMs = -Infinity;
   for (const project of projects) {
     const root = await newestRoot(store, project);

@@ -12,6 +12,7 @@ import {
   shardIn,
   type ClassName,
   type Commit,
+  type KnownCommit,
   type DayManifest,
   type RootManifest,
   type Seen,
@@ -161,7 +162,7 @@ async function spentCommits(
   for (let shard = 0; shard < SHARDS; shard++) {
     if (broken.has(shard)) continue;
     const ofShard = commits.filter((commit) => commit.shard === shard);
-    const forget: Commit[] = [];
+    const forget: KnownCommit[] = [];
     let inOrder = true;
     for (const commit of ofShard) {
       const spent = commitIsSpent(commit, roots, nowMs, graceMs);
@@ -189,7 +190,7 @@ async function spentCommits(
 }
 
 /** The shard's newest commit stays for its position; of sessions whose time is over nothing stays with it. */
-async function forgetSessions(store: Store, commit: Commit): Promise<void> {
+async function forgetSessions(store: Store, commit: KnownCommit): Promise<void> {
   const empty: Commit = { ...commit, files: [], sessions: [] };
   const key = paths.commit(commit.shard, commit.fromSeq);
   await store.put(key, encodeJson(empty));
@@ -201,16 +202,21 @@ async function forgetSessions(store: Store, commit: Commit): Promise<void> {
 async function fold(
   { store, erasures }: GarbageParts,
   shard: number,
-  forget: readonly Commit[],
+  forget: readonly KnownCommit[],
   nowMs: number,
 ): Promise<string[]> {
   const before = await listAll(store, paths.seenShardPrefix(shard));
   const seen = createSeen();
   for (const { key } of before) seen.add((await getJsonIfThere<Seen>(store, key))?.sessions ?? []);
-  for (const commit of forget) seen.add(commit.sessions);
+  for (const { fromSeq } of forget) {
+    const commit = await getJsonIfThere<Commit>(store, paths.commit(shard, fromSeq));
+    // Another folds it, and what it is in then was perhaps not listed before.
+    if (!commit) return [];
+    seen.add(commit.sessions);
+  }
   seen.prune(nowMs);
   const key = paths.seen(shard, forget.at(-1)!.fromSeq);
-  // The commits may have been read before an erasure took the address out of them.
+  // They may have been read before an erasure took the address out of them.
   const sessions = seen.all();
   for (const one of sessions) if (erasures.has(one.project, one.session)) delete one.url;
   await store.put(key, encodeJson({ v: 1, shard, sessions } satisfies Seen));

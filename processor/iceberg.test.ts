@@ -59,7 +59,7 @@ const operations = ({ snapshots }: Metadata): string[] => snapshots.map(({ summa
 /** What a table leads to is there, and is what the project's manifest has. */
 async function check(project = 'shop'): Promise<void> {
   const root = await newestRoot(store, project);
-  const days = await createImmutableReader(store)<DayManifest>(Object.values(root?.days ?? {}));
+  const days = await createImmutableReader<DayManifest>(store)(Object.values(root?.days ?? {}));
   for (const table of TABLES) {
     const files = days.flatMap((day) => day.files).filter((file) => file.table === table);
     if (!files.length && !(await keysOf(paths.icebergTable(project, table))).length) continue;

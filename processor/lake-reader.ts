@@ -3,6 +3,7 @@ import {
   shardIn,
   visibleFiles,
   type Commit,
+  type KnownCommit,
   type DayManifest,
   type LakeFile,
   type ReplayRow,
@@ -82,28 +83,31 @@ const LOOKS_MAX = 5;
 
 export interface CommitCache {
   /** @throws StoreError also `damaged`, of any of them */
-  list(): Promise<Commit[]>;
+  list(): Promise<KnownCommit[]>;
   /**
    * Those of shards of which every commit can be read: what lies beside one that is damaged, nobody can tell.
    * `onDamage` hears of each that is.
    */
-  listWhole(onDamage: (error: StoreError) => void): Promise<{ commits: Commit[]; broken: Set<number> }>;
+  listWhole(onDamage: (error: StoreError) => void): Promise<{ commits: KnownCommit[]; broken: Set<number> }>;
 }
 
 /** Commits in the store, each read once. Those removed while they are being read have been taken in and are left out. */
 export function createCommitCache(store: Store): CommitCache {
-  const read = createImmutableReader(store);
-  const withUnlisted = createUnlistedFinder((key) => getJsonIfThere<Commit>(store, key));
+  const read = createImmutableReader<Commit, KnownCommit>(store, known);
+  const withUnlisted = createUnlistedFinder(async (key) => {
+    const commit = await getJsonIfThere<Commit>(store, key);
+    return commit && known(commit);
+  });
   const keysOf = async (): Promise<string[]> => {
     const keys: string[] = [];
     for await (const { key } of store.list(paths.l0Prefix)) if (key.endsWith('.json')) keys.push(key);
     return keys;
   };
   return {
-    list: async () => withUnlisted(await read<Commit>(await keysOf())),
+    list: async () => withUnlisted(await read(await keysOf())),
     async listWhole(onDamage) {
       const broken = new Set<number>();
-      const commits = await read<Commit>(await keysOf(), (error) => {
+      const commits = await read(await keysOf(), (error) => {
         broken.add(shardIn(error.key!));
         onDamage(error);
       });
@@ -112,17 +116,32 @@ export function createCommitCache(store: Store): CommitCache {
   };
 }
 
+const known = ({ sessions, ...commit }: Commit): KnownCommit => ({
+  ...commit,
+  sessions: sessions.map(({ project, session, class: cls, rows }) => ({
+    project,
+    session,
+    class: cls,
+    rows,
+  })),
+});
+
 /**
- * Reads JSON objects that never change, each once for as long as it is asked for every time. What is not there is left
+ * Reads JSON objects that never change, each once for as long as it is asked for every time, and keeps of each what `keep`
+ * does. What is not there is left
  * out of the answer, which is otherwise in the order of the keys; so is what is damaged, where someone wants to hear of it.
  */
-export function createImmutableReader(
+export function createImmutableReader<T, K = T>(
   store: Store,
-): <T>(keys: readonly string[], onDamage?: (error: StoreError) => void) => Promise<T[]> {
-  let held = new Map<string, unknown>();
-  return async <T>(keys: readonly string[], onDamage?: (error: StoreError) => void) => {
-    const next = new Map<string, unknown>();
-    const read = (key: string) => getJsonIfThere<unknown>(store, key);
+  keep: (value: T) => K = (value) => value as unknown as K,
+): (keys: readonly string[], onDamage?: (error: StoreError) => void) => Promise<K[]> {
+  let held = new Map<string, K>();
+  return async (keys, onDamage) => {
+    const next = new Map<string, K>();
+    const read = async (key: string): Promise<K | undefined> => {
+      const value = await getJsonIfThere<T>(store, key);
+      return value === undefined ? undefined : keep(value);
+    };
     for (let at = 0; at < keys.length; at += READS_AT_ONCE)
       await Promise.all(
         keys.slice(at, at + READS_AT_ONCE).map(async (key) => {
@@ -132,7 +151,7 @@ export function createImmutableReader(
         }),
       );
     held = next;
-    return keys.filter((key) => next.has(key)).map((key) => next.get(key) as T);
+    return keys.filter((key) => next.has(key)).map((key) => next.get(key)!);
   };
 }
 const READS_AT_ONCE = 8;

@@ -202,6 +202,10 @@ export interface CommitSession {
   endMs: number;
   rows: number;
 }
+/** What of a commit is kept by who keeps many: of a session, whose rows are in it. */
+export interface KnownCommit extends Omit<Commit, 'sessions'> {
+  sessions: Pick<CommitSession, 'project' | 'session' | 'class' | 'rows'>[];
+}
 
 /** What commits had dealt with before they were removed, so that a batch that comes once more is still known. */
 export interface Seen {

@@ -10,7 +10,7 @@ import { createIceberg } from './iceberg.ts';
 import { createIcebergGarbage } from './iceberg-garbage.ts';
 import { createCommitCache, createImmutableReader } from './lake-reader.ts';
 import { createHolds } from './holds.ts';
-import type { ClassName, LakeFile } from './layout.ts';
+import type { ClassName, DayManifest, LakeFile, RootManifest } from './layout.ts';
 import { createLossWatch } from './lost-root.ts';
 import { createManifestReader, publish } from './manifest.ts';
 import { createSigner } from './receipt.ts';
@@ -67,8 +67,8 @@ export function createMaintenance(parts: MaintenanceParts): Maintenance {
     store,
     erasures: parts.erasures,
     commits: shared.commits,
-    readRoots: createImmutableReader(store),
-    readDays: createImmutableReader(store),
+    readRoots: createImmutableReader<RootManifest>(store),
+    readDays: createImmutableReader<DayManifest>(store),
     iceberg: createIcebergGarbage(store),
     isLost: createLossWatch(store),
     onDamage,

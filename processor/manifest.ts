@@ -1,7 +1,7 @@
 import {
   paths,
   takenIn,
-  type Commit,
+  type KnownCommit,
   type DayManifest,
   type LakeFile,
   type Merge,
@@ -54,7 +54,7 @@ export interface ManifestChange {
   /** By date. */
   merges?: ReadonlyMap<string, Merge[]>;
   /** Commits taken in. */
-  commits?: readonly Commit[];
+  commits?: readonly KnownCommit[];
 }
 
 /**
@@ -92,7 +92,7 @@ export async function publish(
 export function nextRoot(
   { project, root }: Pick<ProjectState, 'project' | 'root'>,
   dayKeys: Record<string, string | undefined>,
-  commits: readonly Commit[],
+  commits: readonly Pick<KnownCommit, 'shard' | 'fromSeq'>[],
   nowMs: number,
 ): RootManifest {
   const l0 = { ...root?.l0 };
@@ -126,7 +126,7 @@ export function rootsInUse(roots: readonly RootManifest[], nowMs: number, graceM
  * `graceMs` ago.
  */
 export function commitIsSpent(
-  commit: Commit,
+  commit: KnownCommit,
   roots: (project: string) => readonly RootManifest[],
   nowMs: number,
   graceMs: number,

@@ -18,19 +18,42 @@ export interface SeenRids {
 /** A batch may come again for as long as its session lives, and a little longer for clocks that differ. */
 export const COMES_AGAIN_MS = SESSION_MAX_MS + 3_600_000;
 
+/** Of those used last. A shard's sessions of a day may be many more. */
+const OPEN_MAX = 1000;
+
 export function createSeen(): SeenRids {
-  const rids = new Map<string, CommitSession>();
-  const find = (session: string, rid: string): CommitSession | undefined => rids.get(`${session}/${rid}`);
+  /** By session and rid, those used last at the end. */
+  const open = new Map<string, CommitSession>();
+  /** The others as JSON, which takes a third of the memory. */
+  const packed = new Map<string, string>();
+  const hold = (key: string, one: CommitSession): CommitSession => {
+    open.delete(key);
+    open.set(key, one);
+    if (open.size > OPEN_MAX) {
+      const [oldest, last] = open.entries().next().value!;
+      open.delete(oldest);
+      packed.set(oldest, pack(last));
+    }
+    return one;
+  };
+  const find = (session: string, rid: string): CommitSession | undefined => {
+    const key = `${session}/${rid}`;
+    const held = open.get(key);
+    if (held) return hold(key, held);
+    const json = packed.get(key);
+    if (json === undefined) return undefined;
+    packed.delete(key);
+    return hold(key, unpack(key, json));
+  };
   return {
     hasFrame: (session, rid, frame) => inRanges(find(session, rid)?.frames ?? [], frame),
     seqs: (session, rid) => find(session, rid)?.seqs ?? [],
     url: (session, rid) => find(session, rid)?.url,
     add(sessions) {
       for (const one of sessions) {
-        const key = `${one.session}/${one.rid}`;
-        const held = rids.get(key);
+        const held = find(one.session, one.rid);
         if (!held) {
-          rids.set(key, structuredClone(one));
+          hold(`${one.session}/${one.rid}`, structuredClone(one));
           continue;
         }
         for (const [from, to] of one.frames) addRange(held.frames, from, to);
@@ -42,9 +65,21 @@ export function createSeen(): SeenRids {
       }
     },
     prune(nowMs) {
-      for (const [key, { session }] of rids)
-        if (sessionStartMs(session) + COMES_AGAIN_MS < nowMs) rids.delete(key);
+      for (const rids of [open, packed])
+        for (const key of rids.keys())
+          if (sessionStartMs(sessionOf(key)) + COMES_AGAIN_MS < nowMs) rids.delete(key);
     },
-    all: () => [...rids.values()],
+    all: () => [...Array.from(packed, ([key, json]) => unpack(key, json)), ...open.values()],
   };
 }
+
+const sessionOf = (key: string): string => key.slice(0, key.indexOf('/'));
+const pack = ({ session: _, rid: __, ...rest }: CommitSession): string => JSON.stringify(rest);
+const unpack = (key: string, json: string): CommitSession => {
+  const session = sessionOf(key);
+  return {
+    session,
+    rid: key.slice(session.length + 1),
+    ...(JSON.parse(json) as Omit<CommitSession, 'session' | 'rid'>),
+  };
+};

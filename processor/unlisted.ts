@@ -7,9 +7,9 @@ import { paths, type Commit } from './layout.ts';
  *
  * @param get of a key. @returns adds such commits, in the order of shards and positions
  */
-export function createUnlistedFinder(
-  get: (key: string) => Promise<Commit | undefined>,
-): (commits: readonly Commit[]) => Promise<Commit[]> {
+export function createUnlistedFinder<C extends Pick<Commit, 'shard' | 'fromSeq' | 'prevSeq'>>(
+  get: (key: string) => Promise<C | undefined>,
+): (commits: readonly C[]) => Promise<C[]> {
   /** Names come but once: what is gone stays so. */
   let gone = new Set<string>();
   return async (commits) => {
@@ -30,6 +30,6 @@ export function createUnlistedFinder(
   };
 }
 
-const keyOf = ({ shard, fromSeq }: Commit): string => paths.commit(shard, fromSeq);
-const keyBefore = ({ shard, prevSeq }: Commit): string | undefined =>
+const keyOf = ({ shard, fromSeq }: Pick<Commit, 'shard' | 'fromSeq'>): string => paths.commit(shard, fromSeq);
+const keyBefore = ({ shard, prevSeq }: Pick<Commit, 'shard' | 'prevSeq'>): string | undefined =>
   prevSeq === undefined ? undefined : paths.commit(shard, prevSeq);

@@ -1,4 +1,4 @@
-import type { ClassName, Commit, DayManifest, LakeFile, RootManifest } from './layout.ts';
+import type { ClassName, DayManifest, KnownCommit, LakeFile, RootManifest } from './layout.ts';
 
 /**
  * What a reader of one project may look at: the files of its newest root manifest, and those of the commits that this
@@ -10,7 +10,7 @@ export function visibleFiles(
   project: string,
   root: RootManifest | undefined,
   days: readonly DayManifest[],
-  commits: readonly Commit[],
+  commits: readonly KnownCommit[],
 ): LakeFile[] {
   return [
     ...days.flatMap((day) => day.files),
@@ -19,11 +19,11 @@ export function visibleFiles(
 }
 
 /** Commits with rows of the project that its manifest has not taken in. */
-export function pendingCommits(
+export function pendingCommits<C extends KnownCommit>(
   project: string,
   root: RootManifest | undefined,
-  commits: readonly Commit[],
-): Commit[] {
+  commits: readonly C[],
+): C[] {
   return commits.filter((commit) => !takenIn(root, commit) && commitClasses(commit, project).size > 0);
 }
 
@@ -33,12 +33,12 @@ export const takenIn = (
 ): boolean => commit.fromSeq <= (root?.l0[String(commit.shard)] ?? 0);
 
 /** Files of a commit in which there are rows of the project. */
-export function commitFiles(commit: Commit, project: string): LakeFile[] {
+export function commitFiles(commit: KnownCommit, project: string): LakeFile[] {
   const classes = commitClasses(commit, project);
   return commit.files.filter((file) => classes.has(file.class));
 }
 
-function commitClasses(commit: Commit, project: string): Set<ClassName> {
+function commitClasses(commit: KnownCommit, project: string): Set<ClassName> {
   const classes = new Set<ClassName>();
   for (const session of commit.sessions)
     if (session.project === project && session.rows > 0) classes.add(session.class);

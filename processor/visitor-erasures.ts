@@ -1,15 +1,8 @@
 import type { Log } from '#service';
 import { decoded, unlessDamaged } from './damage.ts';
 import { putTombstone } from './erasures.ts';
-import { encodeJson, getIfThere, getJsonIfThere } from './lake-reader.ts';
-import {
-  paths,
-  sessionStartMs,
-  visibleFiles,
-  type Commit,
-  type EventRow,
-  type VisitorErasure,
-} from './layout.ts';
+import { encodeJson, getIfThere, getJsonIfThere, type CommitCache } from './lake-reader.ts';
+import { paths, sessionStartMs, visibleFiles, type EventRow, type VisitorErasure } from './layout.ts';
 import type { ProjectState } from './manifest.ts';
 import type { Signer } from './receipt.ts';
 import { COMES_AGAIN_MS } from './seen.ts';
@@ -18,7 +11,7 @@ import { decodeFile } from './x-hyparquet.ts';
 
 export interface VisitorErasureParts {
   store: Store;
-  commits: { list(): Promise<Commit[]> };
+  commits: Pick<CommitCache, 'list'>;
   state: (project: string) => Promise<ProjectState>;
   signer: Signer;
   log: Log;

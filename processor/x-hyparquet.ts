@@ -70,15 +70,28 @@ const RAW_FRAME_BYTES_MAX = 64;
  *   magic (4) | 0x20: length in one byte, no checksum | length (1) | last block, raw, its length << 3 (3) | bytes
  */
 function rawFrame(input: Uint8Array): Uint8Array {
-  const frame = new Uint8Array(9 + input.length);
-  const block = (input.length << 3) | 1;
-  frame.set([0x28, 0xb5, 0x2f, 0xfd, 0x20, input.length, block & 0xff, block >> 8, 0]);
-  frame.set(input, 9);
+  const header = rawHeader(input.length);
+  const frame = new Uint8Array(header.length + input.length);
+  frame.set(header);
+  frame.set(input, header.length);
   return frame;
+}
+function rawHeader(length: number): number[] {
+  const block = (length << 3) | 1;
+  return [0x28, 0xb5, 0x2f, 0xfd, 0x20, length, block & 0xff, block >> 8, 0];
+}
+/** What is in such a frame; undefined of any other. A decompressor costs more to begin, too. */
+function unframed(input: Uint8Array, length: number): Uint8Array | undefined {
+  if (length > RAW_FRAME_BYTES_MAX) return undefined;
+  const header = rawHeader(length);
+  const isRaw = input.length === header.length + length && header.every((byte, i) => byte === input[i]);
+  return isRaw ? input.subarray(header.length) : undefined;
 }
 const decompressors = {
   ZSTD: (input: Uint8Array, length: number): Uint8Array =>
-    length === 0 ? new Uint8Array(0) : zstdDecompressSync(input, { maxOutputLength: length }),
+    length === 0
+      ? new Uint8Array(0)
+      : (unframed(input, length) ?? zstdDecompressSync(input, { maxOutputLength: length })),
 };
 const parsers = {
   timestampFromMicroseconds: (micros: bigint): bigint => micros,
