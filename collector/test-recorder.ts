@@ -1,15 +1,19 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { afterEach } from 'vitest';
 import { WebSocket } from 'ws';
 import {
   decodeFrame,
+  decodeFrames,
   decodeJsonPayload,
   encodeFrame,
+  encodeFrames,
   encodeJsonFrame,
   FrameFlag,
   FrameType,
   RR1_PATH,
+  type Credit,
   type Frame,
   type Hello,
   type Welcome,
@@ -19,7 +23,7 @@ import { createCollector, type CollectorParts } from './collector.ts';
 import { openLogStream } from './log-stream.ts';
 import type { ProjectsDocument } from './projects.ts';
 import { createHttp, createLog, createMetrics, listen, readConfig, type Service } from './service.ts';
-import { StreamError, type Stream, type StreamErrorCode } from './stream.ts';
+import { StreamError, type Stream, type StreamErrorCode, type StreamMessage } from './stream.ts';
 
 export const KEY = 'wk_demo';
 export const OTHER_KEY = 'wk_other';
@@ -218,4 +222,47 @@ export class TestRecorder {
       throw new Error(`frame of type ${frame.type}: ${new TextDecoder().decode(frame.payload)}`);
     return frame;
   }
+}
+
+const benches: Bench[] = [];
+/** A collector until the test ends. */
+export const start = async (options: Parameters<typeof startCollector>[0] = {}): Promise<Bench> => {
+  const bench = await startCollector(options);
+  benches.push(bench);
+  return bench;
+};
+/** A recorder that was welcomed. */
+export const admitted = async (bench: Bench, rid = newRid()) => {
+  const recorder = await new TestRecorder(bench.url).open();
+  return { recorder, rid, welcome: await recorder.hello({ rid }) };
+};
+export const stored = async (stream: Stream, filter = 'rec.>'): Promise<StreamMessage[]> => {
+  const messages: StreamMessage[] = [];
+  for await (const message of stream.read(1, filter)) messages.push(message);
+  return messages;
+};
+export const credit = async (recorder: TestRecorder): Promise<Credit> =>
+  decodeJsonPayload(await recorder.next(FrameType.credit)) as Credit;
+
+/** The test's own time-out bounds it. */
+export const until = async (isSo: () => boolean | Promise<boolean>): Promise<void> => {
+  while (!(await isSo())) await new Promise((resolve) => setTimeout(resolve, 2));
+};
+
+afterEach(async () => {
+  for (const bench of benches.splice(0).reverse()) await bench.stop();
+});
+
+export async function post(
+  bench: Bench,
+  frames: Uint8Array[],
+  { origin = ORIGIN, type = 'text/plain' as string | null } = {},
+) {
+  const response = await fetch(`${bench.url}/v1/rr1`, {
+    method: 'POST',
+    headers: { ...(type !== null && { 'content-type': type }), origin },
+    body: encodeFrames(frames),
+  });
+  const body = new Uint8Array(await response.arrayBuffer());
+  return { status: response.status, headers: response.headers, frames: decodeFrames(body) };
 }
