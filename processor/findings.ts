@@ -21,8 +21,14 @@ export const FINDINGS = {
   session_rows: ['day', '`fsck --repair` leaves `sessions` out; the next compaction makes it anew'],
   iceberg_differs: ['iceberg', '`fsck --repair` publishes the files anew'],
   iceberg_behind: ['none', "the processor's next compaction publishes it"],
-  bad_commit: ['none', 'restore the commit from a backup; until then its shard is not compacted'],
-  commit_hole: ['none', 'restore the commit that is missing; those after it are seen but not compacted'],
+  bad_commit: [
+    'shard',
+    'restore it from a backup, or `fsck --repair` makes it of its data files; until then its shard stands still and nothing is read',
+  ],
+  commit_hole: [
+    'shard',
+    'restore the commit that is missing, or `fsck --repair` makes it of its data files; those after it are seen but not compacted',
+  ],
   commit_file_lost: ['commit', 'restore it from a backup, or `fsck --repair` lets the commit be without it'],
   commit_file_bad: ['commit', 'restore it from a backup, or `fsck --repair` puts it aside'],
   commit_rows: ['none', 'rows of the commit are missing or too many; look what wrote it'],
@@ -62,15 +68,18 @@ export const finding = (
 export interface RepairPlan {
   /** By project: the dates, or all with the root. */
   projects: Map<string, { root: boolean; dates: Set<string>; iceberg: boolean }>;
+  /** Commits are to be made anew. */
+  commits: boolean;
   /** Keys of files of commits. */
   commitFiles: Set<string>;
   assets: string[];
 }
 export function planRepair(findings: readonly Finding[]): RepairPlan {
-  const plan: RepairPlan = { projects: new Map(), commitFiles: new Set(), assets: [] };
+  const plan: RepairPlan = { projects: new Map(), commits: false, commitFiles: new Set(), assets: [] };
   for (const { level, code, key, project = '', date } of findings) {
     if (level !== 'wrong') continue;
     const repair = FINDINGS[code][0];
+    if (repair === 'shard') plan.commits = true;
     if (repair === 'commit') plan.commitFiles.add(key);
     if (repair === 'asset') plan.assets.push(key);
     if (repair !== 'project' && repair !== 'day' && repair !== 'iceberg') continue;

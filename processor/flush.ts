@@ -233,7 +233,8 @@ async function readBatch(
   }
 }
 
-function note(line: CommitSession, row: EventRow): void {
+/** Counts a row in what its commit says of its recorder instance. */
+export function note(line: CommitSession, row: EventRow): void {
   const ms = Number(row.ts / 1000n);
   line.startMs = line.rows ? Math.min(line.startMs, ms) : ms;
   line.endMs = line.rows ? Math.max(line.endMs, ms) : ms;

@@ -26,6 +26,7 @@ import {
   type Table,
 } from './layout.ts';
 import { createManifestReader, publish } from './manifest.ts';
+import { remakeCommits } from './remake-commit.ts';
 import type { Store, StoreObject } from './store.ts';
 import type { Row } from './x-hyparquet.ts';
 
@@ -37,7 +38,7 @@ import type { Row } from './x-hyparquet.ts';
  * whose rows are all new stays as it is, of another the new rows are written again, and one with none is a leftover (it
  * was merged). Of a lost root nobody knows which commits it had taken in, so what they hold and no file has is written
  * too, and all of them count as taken in; for a single day the root says it, and rows of commits that it has not taken in
- * are left to these. Nothing is removed but what cannot be read, once it is copied to quarantine. `sessions` are left out,
+ * are left to these. A commit is made of the data files of its position. Nothing is removed but what cannot be read, once it is copied to quarantine. `sessions` are left out,
  * for they follow from the others: the next compaction makes them anew.
  */
 export interface RepairParts {
@@ -62,6 +63,13 @@ export async function repair(
   const done: string[] = [];
   for (const key of plan.assets) done.push(await putAside(store, key));
   const scan = await scanLake(store);
+  if (plan.commits) {
+    for (const [key, commit] of scan.commits) if (!commit) done.push(await putAside(store, key));
+    for (const { key, commit } of await remakeCommits(store, scan, nonce, options.nowMs)) {
+      const rows = commit.sessions.reduce((sum, one) => sum + one.rows, 0);
+      done.push(`${key} is made anew, with ${rows} events that its data files have`);
+    }
+  }
   if (plan.commitFiles.size) done.push(...(await letCommitsBeWithout(store, scan, plan.commitFiles)));
   for (const [project, { root, dates, iceberg }] of plan.projects) {
     const scope: Scope = { project, dates: root ? undefined : dates };
