@@ -1,7 +1,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { readConfig } from '#service';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { examine } from './doctor.ts';
 import { createDaysLake, type DaysLake } from './fixture-days.ts';
 import { getJson, getJsonIfThere, newestRoot } from './lake-reader.ts';
 import {
@@ -115,6 +117,10 @@ describe("what is damaged of one project's keeps nothing of another's back, and 
     expect(damaged).toBeGreaterThan(0);
     const report = await getJson<DamageReport>(store, paths.damageReport);
     expect(report.objects.map((one) => one.key)).toContain(said ?? key);
+    const config = readConfig({ STORE: dir, STREAM: join(dir, 'stream') });
+    const checks = await examine(config, { now: () => t0, nonce: 'doctor' });
+    const told = checks.filter(({ state }) => state === 'wrong').map(({ why }) => why);
+    expect(told.join('\n')).toContain(said ?? key);
     // Whose rows stand in a commit, and in what is erased of it, nobody can tell: that waits.
     const isCommit = /\/l0\/.*\.json$/.test(key);
     const seen = await rowsSeen('bank').catch((error: Error) => error.message);

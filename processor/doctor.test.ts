@@ -68,6 +68,7 @@ describe('what is judged', () => {
     ['a message that is stuck', stream({ oldestUnflushedMs: now - HOUR_MS }), ['wrong unflushed']],
     ['a lake that cannot be read', { lake: { failed: 'bad JSON' } }, ['wrong lake']],
     ['a manifest that is gone', lake({ lost: ['shop'] }), ['wrong manifests']],
+    ['what a sweep could not read', lake({ damaged: ['v1/x is not JSON'] }), ['wrong damage']],
     ['commits that came now', lake(waits(MINUTE_MS)), []],
     ['commits that wait', lake(waits(10 * MINUTE_MS)), ['warn compaction']],
     ['commits that are stuck', lake(waits(2 * HOUR_MS)), ['wrong compaction']],
