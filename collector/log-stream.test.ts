@@ -43,7 +43,7 @@ describe('the embedded log', () => {
   const warnings: Record<string, unknown>[] = [];
   const openLog = async (options: Partial<Parameters<typeof openLogStream>[1]> = {}): Promise<Stream> => {
     const warn = (fields: Record<string, unknown>): void => void warnings.push(fields);
-    const stream = await openLogStream(dir, { bytesMax: BYTES_MAX, warn, ...options });
+    const stream = await openLogStream(dir, { bytesMax: BYTES_MAX, firstSeq: 1, warn, ...options });
     opened.push(stream);
     return stream;
   };

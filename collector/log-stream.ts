@@ -7,6 +7,7 @@ import { LogReader } from './log-reader.ts';
 import { isSegmentName, LogSegment, syncDirectory } from './log-segment.ts';
 import {
   DUPLICATE_WINDOW_MS,
+  firstSeqAt,
   MESSAGE_BYTES_MAX,
   StreamError,
   type Stream,
@@ -75,7 +76,7 @@ async function load(dir: string, options: LogStreamOptions, unlock: () => Promis
       );
     segments.push(segment);
   }
-  if (!segments.length) segments.push(await LogSegment.create(dir, 1));
+  if (!segments.length) segments.push(await LogSegment.create(dir, options.firstSeq ?? firstSeqAt(now())));
   const firstSeq = await readFile(join(dir, FIRST_SEQ_FILE), 'utf8').then(Number, () => 1);
   return new LogStream(dir, options, segments, firstSeq, duplicates, unlock);
 }

@@ -9,11 +9,12 @@ import {
   subjectOf,
   type Stream,
   type StreamMessage,
+  type StreamOptions,
 } from './stream.ts';
 
 /** Somewhere a stream can be opened, closed and opened again. */
 export interface StreamPlace {
-  open(options: { bytesMax: number }): Promise<Stream>;
+  open(options: StreamOptions): Promise<Stream>;
   remove(): Promise<void>;
 }
 
@@ -34,7 +35,7 @@ export function describeStream(start: () => Promise<StreamPlace>): void {
   let stream: Stream;
   const reopen = async (bytesMax = 64 * MB): Promise<void> => {
     await stream.close();
-    stream = await place.open({ bytesMax });
+    stream = await place.open({ bytesMax, firstSeq: 1 });
   };
   const append = async (subject: string, ...values: string[]): Promise<number[]> => {
     const seqs: number[] = [];
@@ -45,7 +46,7 @@ export function describeStream(start: () => Promise<StreamPlace>): void {
 
   beforeEach(async () => {
     place = await start();
-    stream = await place.open({ bytesMax: 64 * MB });
+    stream = await place.open({ bytesMax: 64 * MB, firstSeq: 1 });
   });
   afterEach(async () => {
     await stream.close();
@@ -57,6 +58,24 @@ export function describeStream(start: () => Promise<StreamPlace>): void {
       expect(await stream.state()).toMatchObject({ firstSeq: 1, lastSeq: 0, messages: 0 });
       expect(await texts(stream.read(1, 'rec.>'))).toEqual([]);
       expect(await stream.last('rec.>')).toBeUndefined();
+    });
+
+    test('a stream in the place of one that was lost begins beyond it', async () => {
+      const seqs: number[] = [];
+      for (let n = 0; n < 3; n++) {
+        await stream.close();
+        await place.remove();
+        stream = await place.open({ bytesMax: 64 * MB });
+        const { firstSeq, lastSeq } = await stream.state();
+        expect(firstSeq).toBe(lastSeq + 1);
+        seqs.push(...(await append('rec.p.00.s.f', 'a', 'b')));
+        expect(seqs.at(-2)).toBe(firstSeq);
+        expect(await texts(stream.read(seqs[0]!, 'rec.>'))).toEqual(['a', 'b']);
+        await stream.trim(seqs[1]!);
+        expect((await stream.state()).messages).toBe(n ? 2 : 1);
+      }
+      expect(seqs.every((seq, i) => i === 0 || seq > seqs[i - 1]!)).toBe(true);
+      expect(seqs.every(Number.isSafeInteger)).toBe(true);
     });
 
     test('messages come back in order with what was appended', async () => {

@@ -27,7 +27,7 @@ export interface Stream {
   ): AsyncIterable<StreamMessage>;
   /** The newest message that the filter matches. */
   last(filter: string): Promise<StreamMessage | undefined>;
-  /** Removes every message with `seq < beforeSeq`. Numbers are never given twice. */
+  /** Removes every message with `seq < beforeSeq`. Numbers are never given twice, nor by a stream in the place of this one. */
   trim(beforeSeq: number): Promise<void>;
   /** Removes every message that the filter matches, so that its bytes can be read no more. Returns how many. */
   erase(filter: string): Promise<number>;
@@ -37,7 +37,7 @@ export interface Stream {
 }
 
 export interface StreamMessage {
-  /** From 1, ascending, with gaps where messages were removed. */
+  /** Ascending, with gaps where messages were removed. */
   seq: number;
   subject: string;
   bytes: Uint8Array;
@@ -47,7 +47,7 @@ export interface StreamMessage {
 export interface StreamState {
   /** Of the oldest message kept; lastSeq + 1 when there is none. */
   firstSeq: number;
-  /** Of the newest message ever appended; 0 before the first. */
+  /** Of the newest message ever appended; before the first the number below the one that it will have. */
   lastSeq: number;
   messages: number;
   bytes: number;
@@ -71,9 +71,18 @@ export const SHARDS = 16;
 export interface StreamOptions {
   /** What the stream may hold; past it append fails with `stream_full`. */
   bytesMax: number;
+  /** Number of the first message, where the stream is made by this. Default: `firstSeqAt` now. */
+  firstSeq?: number;
   /** Hears what an operator should look at, as a log does: a torn tail that was cut off, a connection that was lost. */
   warn?: (fields: Record<string, unknown>, message: string) => void;
 }
+
+/**
+ * Where a stream begins that is made at this instant: the microsecond, and so beyond all of one that was lost, in whose
+ * place it is. Who knows numbers of that one reads on here and misses nothing, and removes nothing by them. Holds for a
+ * million messages a second and until the year 2255.
+ */
+export const firstSeqAt = (nowMs: number): number => nowMs * 1000;
 
 /**
  * `nats://host:port[/STREAM][?replicas=3]` (JetStream; credentials in the address, `tls://` for TLS) or a directory

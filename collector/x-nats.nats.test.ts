@@ -45,9 +45,35 @@ describe.skipIf(!natsUrl)('JetStream is a stream', () => {
     await removeNatsStream(at);
   });
 
+  test('begins a stream anew that is gone, for who appends and for who reads, and only says so', async () => {
+    const at = location();
+    const warnings: string[] = [];
+    const warn = (_fields: unknown, message: string): void => void warnings.push(message);
+    const [one, two] = await Promise.all([0, 1].map(() => openStream(at, { bytesMax: 1024 * 1024, warn })));
+    const abort = new AbortController();
+    const seen: number[] = [];
+    const reading = (async () => {
+      for await (const { seq } of two!.read(1, 'rec.>', { live: true, signal: abort.signal }))
+        if (seen.push(seq) === 4) abort.abort();
+    })();
+    for (let round = 0; round < 2; round++) {
+      const stored = await one!.append('rec.p.00.s.f', Buffer.from('a'), `a${round}`);
+      await vi.waitFor(() => expect(seen).toContain(stored.seq), 20_000);
+      await one!.append('rec.p.00.s.i', Buffer.from('b'), `b${round}`);
+      await vi.waitFor(() => expect(seen).toHaveLength(2 * round + 2), 20_000);
+      if (!round) await removeNatsStream(at);
+    }
+    await reading;
+    expect(seen).toEqual(seen.toSorted((a, b) => a - b));
+    expect((await one!.state()).messages).toBe(2);
+    expect(warnings).toContain('the stream was gone and is begun anew; look at what became of it');
+    await Promise.all([one!.close(), two!.close()]);
+    await removeNatsStream(at);
+  });
+
   test('takes over a stream that has other limits', async () => {
     const at = location();
-    const small = await openStream(at, { bytesMax: 100_000 });
+    const small = await openStream(at, { bytesMax: 100_000, firstSeq: 1 });
     const body = new Uint8Array(80_000);
     await small.append('rec.p.00.s.f', body, 'a');
     await expect(small.append('rec.p.00.s.f', body, 'b')).rejects.toMatchObject({ code: 'stream_full' });

@@ -15,6 +15,7 @@ import { parseNatsLocation, subjectPrefix, type NatsPlace } from './nats-locatio
 import { PublishWindow, type PublishReply } from './publish-window.ts';
 import {
   DUPLICATE_WINDOW_MS,
+  firstSeqAt,
   MESSAGE_BYTES_MAX,
   StreamError,
   type Stream,
@@ -37,8 +38,11 @@ const WINDOW_BYTES_MAX = 8 * 1024 * 1024;
 const REPLY_TIMEOUT_MS = 2_000;
 const GIVE_UP_MS = 10_000;
 const RECONNECT_WAIT_MS = 250;
+const REVIVE_PAUSE_MS = 1_000;
 /** What a reader has fetched ahead. */
 const READ_BYTES_MAX = 4 * 1024 * 1024;
+/** A live reader that misses two of these looks whether its stream was replaced. */
+const HEARTBEAT_MS = 5_000;
 /** A reader of what is there asks this often whether the message it waits for was removed. */
 const READ_IDLE_MS = 1_000;
 const ERASE_PARALLEL = 32;
@@ -92,11 +96,12 @@ export async function dial({ hosts, tls, user, pass, token }: NatsPlace): Promis
   }
 }
 
+/** @returns whether it was not there */
 async function ensureStream(
   manager: JetStreamManager,
   place: NatsPlace,
   options: StreamOptions,
-): Promise<void> {
+): Promise<boolean> {
   const config: Partial<StreamConfig> & { name: string } = {
     name: place.name,
     subjects: [`${subjectPrefix(place.name)}rec.>`],
@@ -117,11 +122,14 @@ async function ensureStream(
     },
   );
   try {
-    await (exists ? manager.streams.update(place.name, config) : manager.streams.add(config));
+    if (exists) await manager.streams.update(place.name, config);
+    else await manager.streams.add({ ...config, first_seq: options.firstSeq ?? firstSeqAt(Date.now()) });
+    return !exists;
   } catch (error) {
     // Another role made it meanwhile.
     if (exists || !isCode(error, NAME_IN_USE_CODE)) throw error;
     await manager.streams.update(place.name, config);
+    return false;
   }
 }
 
@@ -139,19 +147,23 @@ class NatsStream implements Stream {
   readonly #prefix: string;
   readonly #window: PublishWindow;
   readonly #warn: NonNullable<StreamOptions['warn']>;
+  readonly #ensure: () => Promise<boolean>;
+  #reviving: Promise<void> | undefined;
   #closed: Promise<void> | undefined;
 
   constructor(
     connection: NatsConnection,
     manager: JetStreamManager,
     place: NatsPlace,
-    { warn = () => {} }: StreamOptions,
+    options: StreamOptions,
   ) {
     this.#connection = connection;
     this.#manager = manager;
     this.#name = place.name;
     this.#prefix = subjectPrefix(place.name);
-    this.#warn = warn;
+    this.#warn = options.warn ?? (() => {});
+    const { firstSeq: _first, ...again } = options;
+    this.#ensure = () => ensureStream(manager, place, again);
     const inbox = createInbox();
     this.#window = new PublishWindow({
       send: (token, subject, bytes, id) => {
@@ -165,11 +177,13 @@ class NatsStream implements Stream {
       giveUpMs: GIVE_UP_MS,
     });
     connection.subscribe(`${inbox}.*`, {
-      callback: (_error, message) =>
+      callback: (_error, message) => {
+        if (!message.data.length) void this.#revive();
         this.#window.reply(
           Number(message.subject.slice(message.subject.lastIndexOf('.') + 1)),
           readReply(message),
-        ),
+        );
+      },
     });
     void this.#watch();
   }
@@ -183,6 +197,24 @@ class NatsStream implements Stream {
       } else if (status.type === 'reconnect') this.#window.setConnected(true);
       else if (status.type === 'error') this.#warn({ err: status.error }, 'the stream reported an error');
     }
+  }
+
+  /**
+   * A stream that is gone, with its server's disk or by someone's hand, is begun anew by who misses it: else nothing would be
+   * taken until every process was started again. What it held that was not in the lake is lost.
+   */
+  #revive(): Promise<void> {
+    this.#reviving ??= this.#ensure()
+      .then((isNew) => {
+        if (isNew)
+          this.#warn(
+            { stream: this.#name },
+            'the stream was gone and is begun anew; look at what became of it',
+          );
+      })
+      .catch((error: unknown) => this.#warn({ err: error }, 'a stream that is gone could not be begun anew'))
+      .finally(() => setTimeout(() => (this.#reviving = undefined), REVIVE_PAUSE_MS).unref());
+    return this.#reviving;
   }
 
   async append(subject: string, bytes: Uint8Array, id: string): Promise<{ seq: number; duplicate: boolean }> {
@@ -216,6 +248,7 @@ class NatsStream implements Stream {
         if (this.#closed || signal?.aborted) return;
         if (!live) throw unavailable(`stream ${this.#name} could not be read`, error);
         this.#warn({ err: error, fromSeq: next }, 'reading the stream failed; trying again');
+        if (isCode(error, NOT_FOUND_CODE)) await this.#revive();
         await new Promise((resolve) => setTimeout(resolve, RECONNECT_WAIT_MS));
       }
     }
@@ -233,7 +266,10 @@ class NatsStream implements Stream {
       opt_start_seq: fromSeq,
       headers_only: headersOnly,
     });
-    const messages: ConsumerMessages = await consumer.consume({ max_bytes: READ_BYTES_MAX });
+    const messages: ConsumerMessages = await consumer.consume({
+      max_bytes: READ_BYTES_MAX,
+      idle_heartbeat: HEARTBEAT_MS,
+    });
     const stop = (): void => messages.stop();
     signal?.addEventListener('abort', stop);
     if (signal?.aborted) stop();
@@ -315,6 +351,7 @@ class NatsStream implements Stream {
       return await request();
     } catch (error) {
       if (isCode(error, ...GONE_CODES)) return undefined;
+      if (isCode(error, NOT_FOUND_CODE)) await this.#revive();
       throw unavailable(`stream ${this.#name} does not answer`, error);
     }
   }

@@ -52,7 +52,7 @@ export async function openHarness(location?: string): Promise<Harness> {
   };
   const harness: Harness = {
     dir,
-    stream: await openStream(location ?? join(dir, 'stream'), { bytesMax: STREAM_BYTES_MAX }),
+    stream: await openStream(location ?? join(dir, 'stream'), { bytesMax: STREAM_BYTES_MAX, firstSeq: 1 }),
     store,
     start(parts = {}) {
       const log = createLog('silent');
@@ -96,9 +96,9 @@ export async function openHarness(location?: string): Promise<Harness> {
 
 export const keyOf = (row: { session_id: string; rid: string; seq: number }): string =>
   `${row.session_id} ${row.rid} ${row.seq}`;
-/** What the check returns once it no longer throws; what it threw last after 15 s. */
-export async function until<T>(check: () => Promise<T>): Promise<T> {
-  for (const endMs = Date.now() + 15_000; ;) {
+/** What the check returns once it no longer throws; what it threw last after so long. */
+export async function until<T>(check: () => Promise<T>, msMax = 15_000): Promise<T> {
+  for (const endMs = Date.now() + msMax; ;) {
     try {
       return await check();
     } catch (error) {

@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import { jetstreamManager } from '@nats-io/jetstream';
+import { connect } from '@nats-io/transport-node';
 import { describe, expect, inject, it } from 'vitest';
 import { keyOf, openHarness, until } from './processor.harness.ts';
 import { append, createSender, pageLoad, sessionAt } from './samples.ts';
@@ -29,4 +31,29 @@ describe.skipIf(!natsUrl)('on JetStream', () => {
       await lake.close();
     }
   });
+
+  it(
+    'what comes when the stream was lost under running processors is stored once',
+    { timeout: 60_000 },
+    async () => {
+      const location = `${natsUrl}/REC_${randomUUID().replaceAll('-', '')}`;
+      const lake = await openHarness(location);
+      try {
+        const startMs = Date.now();
+        const sender = createSender({ project: 'shop', session: sessionAt(startMs, 1), rid: 'rid-1' });
+        const { service } = lake.start();
+        for (let i = 0; i < 3; i++) await append(lake.stream, sender.batch(pageLoad(5, startMs)));
+        await until(async () => expect(await lake.rows('shop')).toHaveLength(15));
+        const connection = await connect({ servers: natsUrl! });
+        await (await jetstreamManager(connection)).streams.delete(location.slice(natsUrl!.length + 1));
+        await connection.close();
+        await append(lake.stream, sender.batch(pageLoad(5, startMs)));
+        await until(async () => expect(await lake.rows('shop')).toHaveLength(20), 40_000);
+        expect(new Set((await lake.rows('shop')).map(keyOf)).size).toBe(20);
+        expect(service.problems()).toEqual([]);
+      } finally {
+        await lake.close();
+      }
+    },
+  );
 });

@@ -12,7 +12,7 @@ let trims: number[];
 let inner: Stream;
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'trim-'));
-  inner = await openStream(dir, { bytesMax: 64 * 1024 * 1024 });
+  inner = await openStream(dir, { bytesMax: 64 * 1024 * 1024, firstSeq: 1 });
   trims = [];
   stream = withMethods(inner, { trim: async (seq) => void trims.push(seq) });
 });
@@ -64,6 +64,30 @@ describe('the stream is trimmed', () => {
     await trimAlone(trimmer, (shard) => (shard === 1 ? 8 : 1), 1);
     await trimAlone(trimmer, (shard) => (shard === 1 ? 8 : 1), LATER_MS);
     expect(trims).toEqual([4]);
+  });
+
+  it('not by what is known of a stream that was lost, in whose place there is another', async () => {
+    await append(1, 3);
+    const replaced = withMethods(inner, {
+      state: () => inner.state(),
+      read: (...args) => inner.read(...args),
+      trim: async (seq) => void trims.push(seq),
+    });
+    const trimmer = createTrimmer(replaced);
+    const resumeSeq = (shard: number): number => (shard === 1 ? 4 : 1);
+    await trimAlone(trimmer, resumeSeq, 0);
+    await trimAlone(trimmer, resumeSeq, LATER_MS);
+    expect(trims).toEqual([4]);
+    await inner.close();
+    await rm(dir, { recursive: true });
+    inner = await openStream(dir, { bytesMax: 64 * 1024 * 1024 });
+    const { firstSeq } = await inner.state();
+    await append(1, 5);
+    expect(await trimAlone(trimmer, resumeSeq, 2 * LATER_MS)).toEqual({ lag: 5 });
+    await trimmer.trim(new Map([[1, 4]]), 3 * LATER_MS);
+    expect(Math.max(...trims)).toBeLessThanOrEqual(firstSeq);
+    await trimAlone(trimmer, (shard) => (shard === 1 ? firstSeq + 2 : 1), 4 * LATER_MS);
+    expect(trims.at(-1)).toBe(firstSeq + 2);
   });
 
   it('not at all while nothing is in the lake, nor what came while it looked', async () => {
