@@ -38,7 +38,7 @@ const WINDOW_BYTES_MAX = 8 * 1024 * 1024;
 const REPLY_TIMEOUT_MS = 2_000;
 const GIVE_UP_MS = 10_000;
 const RECONNECT_WAIT_MS = 250;
-const REVIVE_PAUSE_MS = 1_000;
+const REVIVE_PAUSE_MS = 5_000;
 /** What a reader has fetched ahead. */
 const READ_BYTES_MAX = 4 * 1024 * 1024;
 /** A live reader that misses two of these looks whether its stream was replaced. */
