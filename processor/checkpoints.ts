@@ -65,6 +65,9 @@ export function createCheckpoints(intervalMs = CHECKPOINT_INTERVAL_MS) {
   const begin = (next: string): void => {
     if (next === rid) return;
     rid = next;
+    giveUp();
+  };
+  const giveUp = (): void => {
     fold = new Fold();
     lastMs = Infinity;
   };
@@ -76,23 +79,34 @@ export function createCheckpoints(intervalMs = CHECKPOINT_INTERVAL_MS) {
   const isDue = (ts: number): boolean =>
     ts - lastMs >= intervalMs &&
     (chars * PAGE_TO_EVENTS_MAX >= pageChars || ts - lastMs >= INTERVALS_MAX * intervalMs);
+  function follow(event: SessionEvent): PlacedCheckpoint | undefined {
+    begin(event.rid);
+    const { type, ts, seq } = event;
+    const isOwn = type === EventType.fullSnapshot || type === EventType.meta;
+    let due: PlacedCheckpoint | undefined;
+    if (!isOwn && isDue(ts)) {
+      const checkpoint = fold.checkpoint(ts);
+      if (checkpoint) due = { rid: event.rid, seq, ts, payload: encodeCheckpoint(checkpoint) };
+      // Of a page that cannot be written it is not tried again at each event.
+      restart(ts, due?.payload.length ?? pageChars);
+    }
+    fold.apply(event);
+    if (type === EventType.fullSnapshot) restart(ts, event.chars ?? 0);
+    else chars += event.chars ?? Infinity;
+    return due;
+  }
   return {
-    /** @returns the checkpoint that stands before the event, where one is due */
+    /**
+     * @returns the checkpoint that stands before the event, where one is due. What the fold stumbles over costs the page
+     * load its checkpoints up to the next full snapshot, and nothing else.
+     */
     add(event: SessionEvent): PlacedCheckpoint | undefined {
-      begin(event.rid);
-      const { type, ts, seq } = event;
-      const isOwn = type === EventType.fullSnapshot || type === EventType.meta;
-      let due: PlacedCheckpoint | undefined;
-      if (!isOwn && isDue(ts)) {
-        const checkpoint = fold.checkpoint(ts);
-        if (checkpoint) due = { rid: event.rid, seq, ts, payload: encodeCheckpoint(checkpoint) };
-        // Of a page that cannot be written it is not tried again at each event.
-        restart(ts, due?.payload.length ?? pageChars);
+      try {
+        return follow(event);
+      } catch {
+        giveUp();
+        return undefined;
       }
-      fold.apply(event);
-      if (type === EventType.fullSnapshot) restart(ts, event.chars ?? 0);
-      else chars += event.chars ?? Infinity;
-      return due;
     },
     /**
      * Goes on from a checkpoint that was made before, where what came before it is not there.
@@ -101,8 +115,12 @@ export function createCheckpoints(intervalMs = CHECKPOINT_INTERVAL_MS) {
     resume({ rid, ts, payload }: PlacedCheckpoint): boolean {
       begin(rid);
       if (lastMs < Infinity) return false;
-      for (const { type, data } of eventsOf(decodeCheckpoint(payload), ts)) fold.apply({ type, ts, data });
-      restart(ts, payload.length);
+      try {
+        for (const { type, data } of eventsOf(decodeCheckpoint(payload), ts)) fold.apply({ type, ts, data });
+        restart(ts, payload.length);
+      } catch {
+        giveUp();
+      }
       return true;
     },
   };

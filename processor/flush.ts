@@ -227,9 +227,8 @@ async function readBatch(
     const origin = { project, session, rid, firstSeq: first.firstSeq, offsetMs, receivedMs, url };
     return { ...toRows(events, origin), ...taken };
   } catch (error) {
-    // Nested deeper than it can be written again.
-    if (error instanceof RangeError) throw new BatchError('bad_event', error.message);
-    throw error;
+    // Nested deeper than it can be written again; or whatever else nobody thought of, which must not hold up the others.
+    throw new BatchError('bad_event', (error as Error).message);
   }
 }
 

@@ -98,7 +98,7 @@ export class FoldNode {
     const { type } = sn;
     this.id = sn.id;
     this.type = type;
-    this.tag = type === NodeType.element ? String(sn.tagName) : '';
+    this.tag = type === NodeType.element ? textOf(sn.tagName) : '';
     this.origin = this.attributes = isFields(sn.attributes) ? sn.attributes : NONE;
     this.text = this.originText = typeof sn.textContent === 'string' ? sn.textContent : '';
     this.isStyled = sn.isStyle === true;
@@ -191,6 +191,21 @@ export class FoldNode {
 
 const NONE: Attributes = Object.freeze({});
 
+/** As a script would write it, but `''` and NaN where JSON holds what cannot be: `{ "toString": null }`. */
+export function textOf(value: unknown): string {
+  try {
+    return String(value);
+  } catch {
+    return '';
+  }
+}
+export function numberOf(value: unknown): number {
+  try {
+    return Number(value);
+  } catch {
+    return NaN;
+  }
+}
 export const isFields = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 

@@ -1,4 +1,4 @@
-import { below, type FoldNode } from './fold-node.ts';
+import { below, numberOf, type FoldNode } from './fold-node.ts';
 
 /**
  * Which option of a select is chosen, as browsers choose. It depends on the order in which options came and went, so a
@@ -58,7 +58,7 @@ function defaultOf(select: FoldNode, byMarks: boolean): FoldNode | undefined {
 function selectOf(node: FoldNode): FoldNode | undefined {
   let at: FoldNode | null = node;
   while (at && at.tag !== 'select') at = at.tag === 'option' || at.tag === 'optgroup' ? at.parent : null;
-  return at && !isSet(at.attributes.multiple) && !(Number(at.attributes.size) > 1) ? at : undefined;
+  return at && !isSet(at.attributes.multiple) && !(numberOf(at.attributes.size) > 1) ? at : undefined;
 }
 
 const optionsIn = (node: FoldNode): FoldNode[] =>

@@ -1,5 +1,5 @@
 import { IncrementalSource } from '#protocol';
-import type { Attributes, FoldNode } from './fold-node.ts';
+import { textOf, type Attributes, type FoldNode } from './fold-node.ts';
 
 type Fields = Record<string, unknown>;
 
@@ -107,7 +107,7 @@ export function mediaAttributes(attributes: Attributes, state: MediaState, nowMs
 
 /** A field whose value is its attribute: setting the one sets the other. */
 export const keepsValue = ({ tag, attributes }: FoldNode): boolean =>
-  tag === 'input' && /^(checkbox|radio|hidden|submit|image|reset|button)$/i.test(String(attributes.type));
+  tag === 'input' && /^(checkbox|radio|hidden|submit|image|reset|button)$/i.test(textOf(attributes.type));
 
 /** What was last drawn into a canvas, as far back as the last time that it was wiped. */
 export const DRAWN_MAX = 100;

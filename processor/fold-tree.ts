@@ -1,4 +1,12 @@
-import { below, FoldNode, isFields, NodeType, type Attributes, type SerializedNode } from './fold-node.ts';
+import {
+  below,
+  FoldNode,
+  isFields,
+  NodeType,
+  textOf,
+  type Attributes,
+  type SerializedNode,
+} from './fold-node.ts';
 import { optionsInserted, optionsRemoved } from './fold-selects.ts';
 import { isMedia, mediaFromAttributes } from './fold-states.ts';
 
@@ -108,7 +116,7 @@ export class FoldTree {
     node.origin = node.attributes = origin;
     node.extra = null;
     node.css = null;
-    node.anonymous = node.hadChildren ? null : String(changed._cssText);
+    node.anonymous = node.hadChildren ? null : textOf(changed._cssText);
     node.put('_cssText', undefined);
   }
 

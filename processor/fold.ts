@@ -1,6 +1,6 @@
 import { EventType, IncrementalSource } from '#protocol';
 import { Mutations } from './fold-mutations.ts';
-import { isFields, type FoldNode } from './fold-node.ts';
+import { isFields, numberOf, textOf, type FoldNode } from './fold-node.ts';
 import { RuleLog } from './fold-rules.ts';
 import { Sheets } from './fold-sheets.ts';
 import { optionPicked } from './fold-selects.ts';
@@ -119,7 +119,7 @@ export class Fold {
   private applySnapshot({ node, initialOffset }: Fields): void {
     if (!this.tree.reset(node)) return this.skip();
     const { left, top } = isFields(initialOffset) ? initialOffset : {};
-    this.offset = { left: Number(left) || 0, top: Number(top) || 0 };
+    this.offset = { left: numberOf(left) || 0, top: numberOf(top) || 0 };
     this.sheets = new Sheets();
     this.selection = undefined;
     this.mutations.attachWaiting();
@@ -142,7 +142,7 @@ export class Fold {
         return this.applyMouse(Array.isArray(data.positions) ? data.positions.at(-1) : undefined);
       case IncrementalSource.mouseInteraction:
         // Focus and blur, a menu and a double click have no place of their own.
-        if (/^[01279]$/.test(String(data.type)) && this.nodeOf(data.id)) this.applyMouse(data);
+        if (/^[01279]$/.test(textOf(data.type)) && this.nodeOf(data.id)) this.applyMouse(data);
         return;
       case IncrementalSource.viewportResize:
         return this.resize(data.width, data.height);
@@ -177,7 +177,7 @@ export class Fold {
         if (!node?.isElement) return this.skip();
         node.extras().field = { order: this.order, text, isChecked };
         if (node.tag === 'select') optionPicked(node, text);
-        else if (keepsValue(node)) node.put('value', String(text));
+        else if (keepsValue(node)) node.put('value', textOf(text));
         break;
       }
       case IncrementalSource.mediaInteraction:
@@ -196,7 +196,7 @@ export class Fold {
   }
 
   private applyScroll(node: FoldNode, { x, y }: Fields): void {
-    if (node === this.tree.document) this.offset = { left: Number(x) || 0, top: Number(y) || 0 };
+    if (node === this.tree.document) this.offset = { left: numberOf(x) || 0, top: numberOf(y) || 0 };
     // So that of two positions the later one is set last.
     else dropScroll(node);
     node.extras().scroll = { order: this.order, x, y };

@@ -192,7 +192,7 @@ function describeIncremental(data: Fields): Typed {
     case IncrementalSource.drag:
       return { type: 'drag', ...lastPosition(data) };
     case IncrementalSource.mouseInteraction:
-      return { type: INTERACTIONS[data.type as number] ?? 'interaction', ...place };
+      return { type: nameIn(INTERACTIONS, data.type) ?? 'interaction', ...place };
     case IncrementalSource.scroll:
       return { type: 'scroll', ...place };
     case IncrementalSource.viewportResize:
@@ -200,7 +200,7 @@ function describeIncremental(data: Fields): Typed {
     case IncrementalSource.input:
       return { type: 'input', node_id: place.node_id, value: text(data.text, 'value') };
     default: {
-      const type = SOURCES[data.source as number];
+      const type = nameIn(SOURCES, data.source);
       return type ? { type, node_id: place.node_id } : { type: `rrweb_3_${int(data.source) ?? 'unknown'}` };
     }
   }
@@ -220,7 +220,7 @@ const INTERACTIONS = [
   'touchend',
   'touchcancel',
 ];
-const SOURCES: Record<number, string> = {
+const SOURCES: Readonly<Record<number, string>> = {
   [IncrementalSource.mediaInteraction]: 'media',
   [IncrementalSource.styleSheetRule]: 'style',
   [IncrementalSource.styleDeclaration]: 'style',
@@ -231,6 +231,10 @@ const SOURCES: Record<number, string> = {
   [IncrementalSource.adoptedStyleSheet]: 'adopted',
   [IncrementalSource.customElement]: 'custom_element',
 };
+
+/** Of a number alone: any other key might lead to what no table has, or nowhere. */
+const nameIn = (names: Readonly<Record<number, string>>, key: unknown): string | undefined =>
+  typeof key === 'number' ? names[key] : undefined;
 
 function lastPosition(data: Fields): Partial<Typed> {
   const { id, x, y } = fieldsOf(Array.isArray(data.positions) ? data.positions.at(-1) : undefined);

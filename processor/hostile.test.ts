@@ -1,0 +1,110 @@
+import { expect, it } from 'vitest';
+import { takeAssets } from './assets.ts';
+import { createCheckpoints } from './checkpoints.ts';
+import { decodeBatch, type RecordedEvent } from './decode-batch.ts';
+import { Fold } from './fold.ts';
+import { encodeEventsFile, encodeReplayFile } from './lake-file.ts';
+import { toRows } from './rows.ts';
+import { createRandom, pageLoad } from './samples.ts';
+import { sealRows } from './seal.ts';
+import { sessionRows } from './session-rows.ts';
+import { createFoldEvents } from './test-fold-events.ts';
+
+const START_MS = 1_800_000_000_000;
+const SEEDS = 40;
+/** Kinds of values that a script never makes and JSON can hold. `toString` and `valueOf`: no text or number can be made of such. */
+const ATOMS: unknown[] = [
+  ...[null, 0, -1, 1.5, 1e308, '', 'x', 'length', 'constructor', '__proto__', '\ud800', true, false],
+  ...[[], [[]], [null], {}, { id: 1 }, { id: null }, { type: 2 }, { type: 99 }, { length: -1 }],
+  ...[{ childNodes: null }, { childNodes: [null, 1] }, { attributes: null, tagName: 5 }, { toJSON: 1 }],
+  ...[{ toString: null }, { toString: 1, valueOf: null }, [{ toString: null }], [[{ toString: null }]]],
+];
+
+/** The value, with some of its parts gone and others in place of what was there. */
+function spoilt(value: unknown, random: () => number, share: number): unknown {
+  if (random() < share) return ATOMS[Math.floor(random() * ATOMS.length)];
+  if (Array.isArray(value)) return value.map((one) => spoilt(one, random, share));
+  if (typeof value !== 'object' || value === null) return value;
+  const kept = Object.entries(value).filter(() => random() >= share / 3);
+  return Object.fromEntries(kept.map(([key, one]) => [key, spoilt(one, random, share)]));
+}
+
+/** Of the batch as its recorder might send it, as far as a batch is taken. */
+async function taken(events: readonly unknown[]): Promise<RecordedEvent[]> {
+  const some: RecordedEvent[] = [];
+  for (const event of events)
+    some.push(...(await decodeBatch(Buffer.from(JSON.stringify([event])), false).catch(() => [])));
+  return some;
+}
+
+it(
+  'what anybody may send as events is stored, folded, sealed and counted, and nothing fails',
+  { timeout: 60_000 },
+  async () => {
+    const first = Number(process.env.SEED ?? Math.floor(Math.random() * 1e9));
+    process.stdout.write(`hostile events: SEED=${first}\n`);
+    const origin = {
+      project: 'shop',
+      session: 'session',
+      rid: 'rid',
+      firstSeq: 1,
+      offsetMs: 0,
+      receivedMs: START_MS,
+    };
+    for (let seed = first; seed < first + SEEDS; seed++) {
+      const at = `SEED=${seed}`;
+      const random = createRandom(seed);
+      const share = [0.002, 0.01, 0.06, 0.2][seed % 4]!;
+      const whole = [
+        ...createFoldEvents(seed, 200),
+        ...pageLoad(60, START_MS),
+        ...createFoldEvents(seed + 1, 100),
+      ];
+      const events = await taken(whole.map((event) => spoilt(event, random, share)));
+      if (!events.length) continue;
+      takeAssets(events);
+      const rows = toRows(events, origin);
+      for (const { type, url, name, text, value, props } of rows.events)
+        for (const one of [type, url, name, text, value, props])
+          expect(one === undefined || typeof one === 'string', `${at} ${JSON.stringify(one)}`).toBe(true);
+      await encodeEventsFile('v1/events', 'r30', rows.events);
+      for await (const row of sessionRows(rows.events)) expect(row.events, at).toBe(rows.events.length);
+
+      // Without the net that is under it: nothing is to fall.
+      const fold = new Fold();
+      for (const { type, timestamp, data } of events) fold.apply({ type, ts: timestamp, data });
+      const checkpoint = fold.checkpoint(START_MS);
+      expect(() => JSON.stringify(checkpoint), at).not.toThrow();
+      const { rows: sealed } = sealRows(rows.replay);
+      expect(
+        sealed.filter(({ kind }) => kind === 'event'),
+        at,
+      ).toHaveLength(rows.replay.length);
+      await encodeReplayFile('v1/replay', 'r30', sealed);
+    }
+  },
+);
+
+it('a page load whose events cannot be folded has no checkpoints until its next snapshot', () => {
+  const checkpoints = createCheckpoints(1000);
+  let seq = 0;
+  const add = (atMs: number, type: number, data: unknown) =>
+    checkpoints.add({ rid: 'rid', seq: ++seq, type, ts: START_MS + atMs, data, chars: 10 });
+  const snapshot = { node: { type: 0, id: 1, childNodes: [] }, initialOffset: { left: 0, top: 0 } };
+  const broken = new Proxy(
+    { source: 0 },
+    {
+      get: () => {
+        throw new Error('nobody thought of it');
+      },
+    },
+  );
+  add(0, 2, snapshot);
+  add(1, 3, { source: 99 });
+  expect(add(2000, 3, { source: 99 })).toBeDefined();
+  expect(add(2001, 3, broken)).toBeUndefined();
+  expect(add(9000, 3, { source: 99 })).toBeUndefined();
+  add(9001, 2, snapshot);
+  add(9002, 3, { source: 99 });
+  expect(add(19_000, 3, { source: 99 })).toBeDefined();
+});
