@@ -34,7 +34,7 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
 /** So small a payload, as most are, is inflated sooner than handed to another thread. Who decodes many gives way in between. */
 const AT_ONCE_BYTES_MAX = 16 * 1024;
 /** Date's own bound; past it a timestamp is no instant. */
-const TIMESTAMP_MS_MAX = 8.64e15;
+export const TIMESTAMP_MS_MAX = 8.64e15;
 
 /** A whole batch's payload → its events. Bounded in memory; checks each event by hand, for a schema library costs 30 times more. @throws BatchError */
 export async function decodeBatch(payload: Uint8Array, gzipped: boolean): Promise<RecordedEvent[]> {

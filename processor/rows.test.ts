@@ -215,6 +215,12 @@ describe('rows of a batch', () => {
     expect(events.map(({ ts }) => ts)).toEqual([1_059_000_000n, 1_000_000_000n]);
   });
 
+  it.each([-1e308, -2e16, 1e308])('are of an instant whatever their clock said: %d', (offsetMs) => {
+    const { ts } = toRows([{ type: 4, data: {}, timestamp: -8.64e15 }], { ...origin, offsetMs }).events[0]!;
+    expect(BigInt.asIntN(64, ts)).toBe(ts);
+    expect(Number.isFinite(new Date(Number(ts) / 1000).getTime())).toBe(true);
+  });
+
   it('bear the address of the page, also those before it is said', () => {
     const batch = [
       at(1),

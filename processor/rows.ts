@@ -1,5 +1,5 @@
 import { EventType, IncrementalSource } from '#protocol';
-import type { RecordedEvent } from './decode-batch.ts';
+import { TIMESTAMP_MS_MAX, type RecordedEvent } from './decode-batch.ts';
 import type { EventRow, ReplayRow } from './layout.ts';
 
 /** Where a batch's events come from. */
@@ -73,7 +73,8 @@ export function toRows(
 }
 
 function timestampMicros(timestamp: number, { offsetMs, receivedMs }: BatchOrigin): bigint {
-  const ms = timestamp + offsetMs;
+  // A clock that is far off must not lead out of what a column can hold.
+  const ms = Math.max(timestamp + offsetMs, -TIMESTAMP_MS_MAX);
   return BigInt(Math.round((ms > receivedMs + AHEAD_MS_MAX ? receivedMs : ms) * 1000));
 }
 
