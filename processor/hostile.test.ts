@@ -3,7 +3,8 @@ import { takeAssets } from './assets.ts';
 import { createCheckpoints } from './checkpoints.ts';
 import { decodeBatch, type RecordedEvent } from './decode-batch.ts';
 import { Fold } from './fold.ts';
-import { encodeEventsFile, encodeReplayFile } from './lake-file.ts';
+import { encodeEventsFile, encodeReplayFile, encodeSessionsFile } from './lake-file.ts';
+import type { SessionRow } from './layout.ts';
 import { toRows } from './rows.ts';
 import { createRandom, pageLoad } from './samples.ts';
 import { sealRows } from './seal.ts';
@@ -14,7 +15,24 @@ const START_MS = 1_800_000_000_000;
 const SEEDS = 40;
 /** Kinds of values that a script never makes and JSON can hold. `toString` and `valueOf`: no text or number can be made of such. */
 const ATOMS: unknown[] = [
-  ...[null, 0, -1, 1.5, 1e308, '', 'x', 'length', 'constructor', '__proto__', '\ud800', true, false],
+  ...[
+    null,
+    0,
+    -1,
+    1.5,
+    1e308,
+    8e15,
+    -8e15,
+    2 ** 40,
+    '',
+    'x',
+    'length',
+    'constructor',
+    '__proto__',
+    '\ud800',
+    true,
+    false,
+  ],
   ...[[], [[]], [null], {}, { id: 1 }, { id: null }, { type: 2 }, { type: 99 }, { length: -1 }],
   ...[{ childNodes: null }, { childNodes: [null, 1] }, { attributes: null, tagName: 5 }, { toJSON: 1 }],
   ...[{ toString: null }, { toString: 1, valueOf: null }, [{ toString: null }], [[{ toString: null }]]],
@@ -68,7 +86,13 @@ it(
         for (const one of [type, url, name, text, value, props])
           expect(one === undefined || typeof one === 'string', `${at} ${JSON.stringify(one)}`).toBe(true);
       await encodeEventsFile('v1/events', 'r30', rows.events);
-      for await (const row of sessionRows(rows.events)) expect(row.events, at).toBe(rows.events.length);
+      const sessions: SessionRow[] = [];
+      for await (const row of sessionRows(rows.events)) sessions.push(row);
+      expect(
+        sessions.map((row) => row.events),
+        at,
+      ).toEqual([rows.events.length]);
+      await encodeSessionsFile('v1/sessions', 'r30', sessions);
 
       // Without the net that is under it: nothing is to fall.
       const fold = new Fold();
