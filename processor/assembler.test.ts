@@ -1,3 +1,5 @@
+import { encodeFrame, FrameType } from '#protocol';
+import { encodeRecord, subjectOf } from '#stream';
 import { describe, expect, it } from 'vitest';
 import { assemble, isRejected, openMessage, type PendingFrame } from './assembler.ts';
 import { createSender, pageLoad, sessionAt } from './samples.ts';
@@ -13,6 +15,18 @@ const open = (sent: ReturnType<ReturnType<typeof createSender>['batch']>): Pendi
     .map((one) => openMessage({ ...one, seq: seq++, appendedMs: 0 }, 0))
     .flatMap((one) => (isRejected(one) ? [] : [one]));
 const numbers = (frames: readonly PendingFrame[]): number[] => frames.map(({ frame }) => frame.frame);
+
+it.each([
+  [2 ** 30, undefined],
+  [2 ** 30 + 1, 'frame without numbers'],
+  [0, 'frame without numbers'],
+])('a batch may begin with event %d: %s', (firstSeq, message) => {
+  const envelope = { v: 1 as const, rid: 'rid-12345', retentionDays: 30, offsetMs: 0, receivedMs: 0 };
+  const frame = encodeFrame({ type: FrameType.batch, frame: 1, firstSeq }, new Uint8Array(2));
+  const bytes = encodeRecord(envelope, frame);
+  const opened = openMessage({ seq: 1, subject: subjectOf('shop', session, true), bytes, appendedMs: 0 }, 0);
+  expect(isRejected(opened) ? opened.message : undefined).toBe(message);
+});
 
 describe('frames become batches', () => {
   it('in any order, each with all its frames in theirs', () => {

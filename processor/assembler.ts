@@ -70,6 +70,9 @@ const refuse = (message: StreamMessage, why: string): Rejected => ({
   bytes: message.bytes,
 });
 
+/** A batch holds less than a million events, and their numbers are of 31 bits. */
+const FIRST_SEQ_MAX = 2 ** 30;
+
 function check(session: string, envelope: Envelope, frame: Frame): string | undefined {
   if (!SESSION_ID.test(session)) return `session ${JSON.stringify(session)} is no UUIDv7`;
   if (envelope.v !== 1) return `envelope of version ${String(envelope.v)}`;
@@ -79,7 +82,7 @@ function check(session: string, envelope: Envelope, frame: Frame): string | unde
   if (!Number.isFinite(envelope.offsetMs) || !Number.isFinite(envelope.receivedMs))
     return 'envelope without times';
   if (frame.type !== FrameType.batch) return `frame of type ${frame.type}`;
-  if (frame.frame < 1 || frame.firstSeq < 1 || frame.firstSeq > 0x7fffffff) return 'frame without numbers';
+  if (frame.frame < 1 || frame.firstSeq < 1 || frame.firstSeq > FIRST_SEQ_MAX) return 'frame without numbers';
   return undefined;
 }
 
