@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { decodeFrame, encodeFrame, FrameType, type Frame } from '#protocol';
+import { BATCH_FRAMES_MAX, decodeFrame, encodeFrame, FrameFlag, FrameType, type Frame } from '#protocol';
 import { FrameLedger } from './frame-ledger.ts';
 
 const batch = (frame: number, size = 1): Frame =>
@@ -26,6 +26,18 @@ describe('the ledger of frames', () => {
     expect(ledger.settle(3)).toBe(true);
     expect(ledger.durable).toBe(4);
     expect(ledger.unacked).toBe(0);
+  });
+
+  test('takes no batch of more frames than one can need', () => {
+    const ledger = new FrameLedger(0);
+    const receive = (frame: number, flags: number): void => {
+      ledger.receive({ ...batch(frame), flags });
+      ledger.settle(frame);
+    };
+    for (let frame = 1; frame < BATCH_FRAMES_MAX; frame++) receive(frame, FrameFlag.more);
+    receive(BATCH_FRAMES_MAX, 0);
+    for (let frame = 1; frame <= BATCH_FRAMES_MAX; frame++) receive(BATCH_FRAMES_MAX + frame, FrameFlag.more);
+    expect(() => receive(2 * BATCH_FRAMES_MAX + 1, 0)).toThrow('batch of more than 1024 frames');
   });
 
   test('takes a resend for what it is', () => {

@@ -1,5 +1,6 @@
 import {
   BATCH_BYTES_MAX,
+  BATCH_FRAMES_MAX,
   FRAME_BYTES_MAX,
   FrameFlag,
   HEADER_BYTES,
@@ -26,6 +27,7 @@ export class FrameLedger {
   #underwayBytes = 0;
   readonly #durableAbove = new Set<number>();
   #batchBytes = 0;
+  #batchFrames = 0;
 
   /** `durable` as WELCOME told. */
   constructor(durable: number) {
@@ -57,7 +59,9 @@ export class FrameLedger {
         'frame_too_large',
         `batch of ${this.#batchBytes} bytes is over ${BATCH_BYTES_MAX}`,
       );
-    if (!(flags & FrameFlag.more)) this.#batchBytes = 0;
+    if (++this.#batchFrames > BATCH_FRAMES_MAX)
+      throw new ProtocolError('frame_too_large', `batch of more than ${BATCH_FRAMES_MAX} frames`);
+    if (!(flags & FrameFlag.more)) this.#batchBytes = this.#batchFrames = 0;
     if (this.unacked >= FRAMES_MAX || this.#underwayBytes + bytes > BYTES_MAX)
       throw new ProtocolError(
         'credit_exceeded',

@@ -55,7 +55,7 @@ function sanitizeNode(root: SnapshotNode): void {
       if (!/^data:/.test(String(attributes.href ?? ''))) delete attributes.rel;
     } else if (tagName === 'meta' && /^refresh$/i.test(String(attributes?.['http-equiv'] ?? '')))
       delete attributes!['http-equiv'];
-    if (node.childNodes) stack.push(...node.childNodes);
+    for (const child of node.childNodes ?? []) stack.push(child);
   }
 }
 

@@ -1,4 +1,4 @@
-import { encodeFrame, FrameType } from '#protocol';
+import { encodeFrame, FrameFlag, FrameType } from '#protocol';
 import { encodeRecord, subjectOf } from '#stream';
 import { describe, expect, it } from 'vitest';
 import { assemble, isRejected, openMessage, type PendingFrame } from './assembler.ts';
@@ -76,6 +76,20 @@ describe('frames become batches', () => {
     expect(waiting).toEqual([]);
     expect(batches).toMatchObject([{ stale: true }]);
     expect(assemble([head!, ...rest], never, () => true).batches).toMatchObject([{ stale: false }]);
+  });
+
+  it('are refused when there are too many of them, and wait in any number', () => {
+    const [one] = open(senderOf().batch([{}], { gzip: false }));
+    const many = (count: number, last: number): PendingFrame[] =>
+      Array.from({ length: count }, (_, i) => {
+        const flags = i === count - 1 ? last : FrameFlag.more;
+        return { ...one!, seq: i, frame: { ...one!.frame, frame: i + 1, flags } };
+      });
+    expect(assemble(many(1024, 0), never, never).batches).toHaveLength(1);
+    expect(assemble(many(1025, 0), never, never).rejected).toMatchObject([{ reason: 'too_large', seq: 0 }]);
+    // More than a call can take as arguments.
+    expect(assemble(many(200_000, FrameFlag.more), never, never).waiting).toHaveLength(200_000);
+    expect(assemble(many(200_000, 0), never, never).rejected).toHaveLength(1);
   });
 
   it('are refused when together they are over the bound', () => {

@@ -1,4 +1,4 @@
-import { BATCH_BYTES_MAX, decodeFrame, FrameFlag, FrameType, type Frame } from '#protocol';
+import { BATCH_BYTES_MAX, BATCH_FRAMES_MAX, decodeFrame, FrameFlag, FrameType, type Frame } from '#protocol';
 import { isRetentionDays } from '#projects';
 import { decodeRecord, parseSubject, type Envelope, type StreamMessage } from '#stream';
 import type { QuarantineReason } from './decode-batch.ts';
@@ -106,9 +106,15 @@ export function assemble(
       const first = run[0]!;
       const whole = !goesOn(run.at(-1)!) && begins(run, ofRid, known);
       const stale = !whole && run.some(isStale);
-      if (!whole && !stale) out.waiting.push(...run);
-      else if (run.reduce((sum, one) => sum + one.frame.payload.length, 0) > BATCH_BYTES_MAX)
-        out.rejected.push(rejectBatch(run, 'too_large', `batch of more than ${BATCH_BYTES_MAX} bytes`));
+      if (!whole && !stale) for (const frame of run) out.waiting.push(frame);
+      else if (isTooLarge(run))
+        out.rejected.push(
+          rejectBatch(
+            run,
+            'too_large',
+            `batch of more than ${BATCH_BYTES_MAX} bytes or ${BATCH_FRAMES_MAX} frames`,
+          ),
+        );
       else
         out.batches.push({
           project: first.project,
@@ -125,6 +131,10 @@ export function assemble(
   return out;
 }
 
+const isTooLarge = (run: readonly PendingFrame[]): boolean =>
+  run.length > BATCH_FRAMES_MAX ||
+  run.reduce((sum, { frame }) => sum + frame.payload.length, 0) > BATCH_BYTES_MAX;
+
 export function rejectBatch(
   frames: readonly PendingFrame[],
   reason: QuarantineReason,
@@ -134,7 +144,7 @@ export function rejectBatch(
   return {
     reason,
     message,
-    seq: Math.min(...frames.map(({ seq }) => seq)),
+    seq: frames.reduce((least, { seq }) => Math.min(least, seq), Infinity),
     project: first.project,
     session: first.session,
     rid: first.envelope.rid,

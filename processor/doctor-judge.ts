@@ -176,7 +176,7 @@ function judgeLake(config: Config, lake: LakeFacts, nowMs: number): Check[] {
   const pendingMs = sinceMs(lake.oldestPendingMs);
   const slackMs = 2 * Math.max(config.GRACE_MS, config.SWEEP_INTERVAL_MS) + HOUR_MS;
   const overdue = lake.overdue.filter(({ dueMs, bytes }) => bytes > 0 && dueMs + slackMs < nowMs);
-  const overdueMs = Math.max(0, ...overdue.map(({ dueMs }) => nowMs - dueMs));
+  const overdueMs = overdue.reduce((most, { dueMs }) => Math.max(most, nowMs - dueMs), 0);
   const erasureMs = sinceMs(lake.oldestErasureMs);
   const sweptMs = sinceMs(lake.sweptMs);
   const quarantinedMs = sinceMs(lake.newestQuarantinedMs);

@@ -134,14 +134,20 @@ async function lookAtLake(store: Store, nowMs: number): Promise<LakeFacts> {
     lost,
     damaged: damage?.objects.map(({ why }) => why) ?? [],
     pending: pending.size,
-    oldestPendingMs: Math.min(...[...pending].map(({ committedMs }) => committedMs)),
+    oldestPendingMs: [...pending].reduce(
+      (oldest, { committedMs }) => Math.min(oldest, committedMs),
+      Infinity,
+    ),
     compactedMs,
     sweptMs: Math.min(...reports.map(({ atMs }) => atMs)),
     overdue: reports.flatMap(({ project, lines }) => lines.map((line) => ({ project, ...line }))),
     erasures: erasures.length,
-    oldestErasureMs: Math.min(...erasures.map(({ requestedMs }) => requestedMs)),
+    oldestErasureMs: erasures.reduce((oldest, { requestedMs }) => Math.min(oldest, requestedMs), Infinity),
     quarantined: quarantine.filter(({ key }) => !key.endsWith('.bin')).length,
-    newestQuarantinedMs: Math.max(-Infinity, ...quarantine.map(({ modifiedMs }) => modifiedMs)),
+    newestQuarantinedMs: quarantine.reduce(
+      (newest, { modifiedMs }) => Math.max(newest, modifiedMs),
+      -Infinity,
+    ),
   };
 }
 

@@ -148,7 +148,7 @@ async function build(input: FlushInput, parts: FlushParts): Promise<Flushed> {
         const rows = await readBatch(batch, line.url ?? seen.url(batch.session, batch.rid));
         if (rows.assets.size)
           brought.push({ project: batch.project, session: batch.session, class: cls, assets: rows.assets });
-        refused.push(...rows.refused);
+        for (const reason of rows.refused) refused.push(reason);
         line.url = rows.url;
         const stored = seen.seqs(batch.session, batch.rid);
         const isNew = ({ seq }: { seq: number }): boolean =>

@@ -1,4 +1,4 @@
-import { isFields, NodeType, type FoldNode, type SerializedNode } from './fold-node.ts';
+import { isFields, NodeType, spend, type FoldNode, type SerializedNode } from './fold-node.ts';
 import { optionMarked } from './fold-selects.ts';
 import { changedInside, isNode, type FoldTree } from './fold-tree.ts';
 
@@ -12,6 +12,8 @@ interface Add {
 /** What became of an addition. `broken`: rrweb fails there and applies no more of its event. */
 type Outcome = 'done' | 'later' | 'skipped' | 'broken';
 
+/** What trying an addition once more costs, beside a step of a walk. */
+const RETRY_STEPS = 20;
 /** Documents of frames that are not there yet. */
 const WAITING_MAX = 16;
 
@@ -86,6 +88,7 @@ export class Mutations {
           continue;
         }
         for (const add of inOrder(tree)) {
+          spend(RETRY_STEPS);
           const outcome = this.add(add);
           if (outcome === 'broken') return false;
           if (outcome === 'later') next.push(add);
@@ -258,6 +261,7 @@ export class Mutations {
     const extra = node.extras();
     for (const [name, value] of Object.entries(values)) {
       const styles = (extra.styles ??= []);
+      spend(styles.length);
       const own = styles.filter((one) => one.name === name);
       // Since its last removal the first tells where it stands, the last what it is.
       const since = own.slice(own.findLastIndex((one) => one.value === false) + 1);
@@ -302,7 +306,9 @@ function treesOf(queue: readonly Add[]): AddTree[] {
     const parent = next ? next.parent : (byId.get(add.parentId) ?? null);
     const list = parent ? parent.children : roots;
     const tree: AddTree = { add, parent, children: [] };
-    list.splice(next ? list.indexOf(next) : list.length, 0, tree);
+    const at = next ? list.indexOf(next) : list.length;
+    if (next) spend(list.length);
+    list.splice(at, 0, tree);
     byId.set(add.node.id, tree);
   }
   return roots;
@@ -312,7 +318,7 @@ function* inOrder(root: AddTree): Generator<Add> {
   const stack = [root];
   for (let tree = stack.pop(); tree; tree = stack.pop()) {
     yield tree.add;
-    stack.push(...tree.children);
+    for (const child of tree.children) stack.push(child);
   }
 }
 const sizeOf = (tree: AddTree): number => Array.from(inOrder(tree)).length;

@@ -173,8 +173,11 @@ export class FoldNode {
   }
   /** Whether it is the other, or around it in the same tree. */
   contains(other: FoldNode): boolean {
-    for (let at: FoldNode | null = other; at; at = at.parent) if (at === this) return true;
-    return false;
+    let steps = 0;
+    let at: FoldNode | null = other;
+    for (; at && at !== this; at = at.parent) steps++;
+    spend(steps);
+    return at === this;
   }
   /** The document in which it stands; undefined when it stands in none. */
   document(): FoldNode | undefined {
@@ -209,10 +212,22 @@ export function numberOf(value: unknown): number {
 export const isFields = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
+/**
+ * Steps of what may take longer than its events are long: a walk over what is below a node, or above. Who folds says how
+ * many more there may be.
+ */
+export const effort = { left: Infinity };
+export class TooMuchEffort extends Error {}
+/** @throws TooMuchEffort */
+export function spend(steps: number): void {
+  if ((effort.left -= steps) < 0) throw new TooMuchEffort('the events are more work than they may be');
+}
+
 /** All below a node, in its shadow roots and frames too; itself first. Without recursion: pages may be deep. */
 export function* below(root: FoldNode): Generator<FoldNode> {
   const stack = [root];
   for (let node = stack.pop(); node; node = stack.pop()) {
+    spend(1);
     yield node;
     for (let child = node.last; child; child = child.prev) stack.push(child);
     if (node.shadow) stack.push(node.shadow);

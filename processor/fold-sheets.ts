@@ -86,7 +86,7 @@ export class Sheets {
       if (sheet.text !== undefined)
         events.push({ source: IncrementalSource.styleSheetRule, styleId, replaceSync: sheet.text });
       else if (sheet.log.insertsOnly) continue;
-      events.push(...sheet.log.toEvents({ styleId }));
+      for (const event of sheet.log.toEvents({ styleId })) events.push(event);
     }
     for (const [host, id] of hosts) if (host.extra?.adopted && !made.has(host)) adopt(id, host.extra.adopted);
     return events;

@@ -115,7 +115,7 @@ export function writePage(tree: FoldTree, document: FoldNode, nowMs: number): Wr
     if (shadow) {
       base.isShadowHost = true;
       written.hosts.set(node, id);
-      childNodes.push(...childrenOf(shadow, depth, rootId));
+      for (const child of childrenOf(shadow, depth, rootId)) childNodes.push(child);
     }
     if (node.content) framed.push([node, id]);
     if (extra) note(node, id);
@@ -134,7 +134,7 @@ export function writePage(tree: FoldTree, document: FoldNode, nowMs: number): Wr
     if (late?.size) written.attributes.push({ id, attributes: Object.fromEntries(late) });
     for (const { name, value } of styles ?? [])
       written.attributes.push({ id, attributes: { style: { [name]: value } } });
-    if (rules && !rules.isEmpty) written.rules.push(...rules.toEvents({ id }));
+    if (rules && !rules.isEmpty) for (const event of rules.toEvents({ id })) written.rules.push(event);
     if (media && (media.isTold || !media.isManaged)) written.media.push(mediaEvent(id, media, nowMs));
     if (picture !== undefined) written.pictures.push({ isDrawn: false, data: picture });
     for (const data of drawn ?? []) written.pictures.push({ isDrawn: true, data });

@@ -1,6 +1,6 @@
 import { EventType, IncrementalSource } from '#protocol';
 import { Mutations } from './fold-mutations.ts';
-import { isFields, numberOf, textOf, type FoldNode } from './fold-node.ts';
+import { effort, isFields, numberOf, textOf, TooMuchEffort, type FoldNode } from './fold-node.ts';
 import { RuleLog } from './fold-rules.ts';
 import { Sheets } from './fold-sheets.ts';
 import { optionPicked } from './fold-selects.ts';
@@ -32,6 +32,8 @@ export interface FoldEvent {
   /** Epoch milliseconds. */
   ts: number;
   data: unknown;
+  /** Of its payload. */
+  chars?: number;
 }
 export interface Checkpoint {
   meta: { href: string; width: number; height: number };
@@ -45,6 +47,13 @@ type Fields = Record<string, unknown>;
 
 /** Fonts that scripts made; they are kept over full snapshots. */
 const FONTS_MAX = 200;
+/**
+ * What a page may cost since its full snapshot, in steps of some 40 ns, and how much more for each character of its
+ * events. A page that moves thousands of nodes every second comes to it after hours; one made to keep us busy, soon.
+ */
+const STEPS_MAX = 20_000_000;
+const STEPS_A_CHAR = 4;
+const CHARS_UNTOLD = 1000;
 
 export class Fold {
   private readonly tree = new FoldTree();
@@ -57,6 +66,8 @@ export class Fold {
   private selection: Fields | undefined;
   private mouse: { x: unknown; y: unknown; id: unknown } | undefined;
   private order = 0;
+  /** Negative: what came since the full snapshot was too much work, and is not followed any more. */
+  private stepsLeft = STEPS_MAX;
 
   /** How much could not be applied: parts of events, or whole ones. */
   get skipped(): number {
@@ -64,7 +75,21 @@ export class Fold {
   }
 
   /** Never throws, and never alters the event, of which it may hold parts. */
-  apply({ type, ts, data }: FoldEvent): void {
+  apply(event: FoldEvent): void {
+    if (event.type === EventType.fullSnapshot) this.stepsLeft = STEPS_MAX;
+    if (this.stepsLeft < 0) return this.skip();
+    effort.left = this.stepsLeft + STEPS_A_CHAR * (event.chars ?? CHARS_UNTOLD);
+    try {
+      this.follow(event);
+    } catch (error) {
+      if (!(error instanceof TooMuchEffort)) throw error;
+      this.skip();
+    }
+    this.stepsLeft = effort.left;
+    effort.left = Infinity;
+  }
+
+  private follow({ type, ts, data }: FoldEvent): void {
     this.tree.nowMs = ts;
     this.order++;
     if (!isFields(data)) {
@@ -75,25 +100,26 @@ export class Fold {
     else if (type === EventType.custom) this.applyCustom(data);
   }
 
-  /** State after all that was applied. Undefined before the first full snapshot, and of a page too deep to be written. */
+  /**
+   * State after all that was applied. Undefined before the first full snapshot, of a page too deep to be written, and of
+   * one that was too much work.
+   */
   checkpoint(atMs: number): Checkpoint | undefined {
     const { document } = this.tree;
-    const page = document && writePage(this.tree, document, atMs);
+    const page = document && this.stepsLeft >= 0 && writePage(this.tree, document, atMs);
     if (!page) return undefined;
     const tail: Checkpoint['tail'] = [];
-    const add = (...list: Fields[]): void => {
-      for (const data of list) tail.push({ type: EventType.incrementalSnapshot, data });
-    };
-    add(...page.frames);
+    const add = (data: Fields): unknown => tail.push({ type: EventType.incrementalSnapshot, data });
+    page.frames.forEach(add);
     for (const { parentId, node } of this.mutations.waiting)
       add(mutationOf({ adds: [{ parentId, nextId: null, node }], isAttachIframe: true }));
     for (const name of this.defined) add({ source: IncrementalSource.customElement, define: { name } });
-    add(...this.fonts.values());
+    this.fonts.forEach(add);
     if (page.attributes.length) add(mutationOf({ attributes: page.attributes }));
-    add(...page.rules, ...this.sheets.toEvents(page.hosts), ...page.media);
+    for (const some of [page.rules, this.sheets.toEvents(page.hosts), page.media]) some.forEach(add);
     for (const { isDrawn, data } of page.pictures)
       tail.push({ type: isDrawn ? EventType.incrementalSnapshot : EventType.custom, data: data as object });
-    add(...inOrder(page.fields), ...inOrder(page.scrolls));
+    for (const some of [page.fields, page.scrolls]) inOrder(some).forEach(add);
     if (this.selection) add(this.selection);
     if (this.mouse)
       add({ source: IncrementalSource.mouseMove, positions: [{ ...this.mouse, timeOffset: 0 }] });

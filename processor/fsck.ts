@@ -79,7 +79,7 @@ async function check(store: Store, scan: LakeScan, options: FsckOptions): Promis
   for (const project of report.projects) await checkProject(store, scan, project, options, report);
   await checkCommits(store, scan, options, report);
   await checkAssets(store, scan, options, report);
-  report.findings.push(...leftovers(scan, options));
+  for (const one of leftovers(scan, options)) report.findings.push(one);
   return report;
 }
 

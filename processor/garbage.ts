@@ -69,6 +69,10 @@ export async function collectGarbage(
   const roots = byProject(await parts.readRoots(rootKeys, parts.onDamage));
   const unnamed = ({ modifiedMs }: StoreObject): boolean => modifiedMs < nowMs - graceMs - UNNAMED_MS_MAX;
   const gone: string[] = [];
+  // Of a large lake there may be more than one call can take as arguments.
+  const goes = (keys: readonly string[]): void => {
+    for (const key of keys) gone.push(key);
+  };
 
   const dayKeys = new Set<string>();
   for (const all of roots.values()) {
@@ -85,11 +89,9 @@ export async function collectGarbage(
   for (const object of files)
     if (isAsset(object.key) ? isOverdue(object.key, nowMs) : isLeft(object, fileKeys)) gone.push(object.key);
 
-  gone.push(
-    ...(await spentCommits(parts, l0, (project) => roots.get(project) ?? [], nowMs, graceMs, unnamed)),
-  );
+  goes(await spentCommits(parts, l0, (project) => roots.get(project) ?? [], nowMs, graceMs, unnamed));
   const iceberg = await listAll(store, paths.icebergPrefix);
-  gone.push(...(await parts.iceberg.unused(iceberg, nowMs, graceMs, unnamed)));
+  goes(await parts.iceberg.unused(iceberg, nowMs, graceMs, unnamed));
   // Of sessions that began before it was written, so that nothing of theirs comes again.
   for (const object of await listAll(store, paths.seenPrefix))
     if (object.modifiedMs < nowMs - COMES_AGAIN_MS) gone.push(object.key);

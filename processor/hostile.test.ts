@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { takeAssets } from './assets.ts';
 import { createCheckpoints } from './checkpoints.ts';
 import { decodeBatch, type RecordedEvent } from './decode-batch.ts';
@@ -131,4 +131,68 @@ it('a page load whose events cannot be folded has no checkpoints until its next 
   add(9001, 2, snapshot);
   add(9002, 3, { source: 99 });
   expect(add(19_000, 3, { source: 99 })).toBeDefined();
+});
+
+describe('a page that is made to be much work', () => {
+  const element = (id: number, childNodes: unknown[] = [], tagName = 'div', attributes = {}) => ({
+    ...{ type: 2, id, tagName, attributes, childNodes },
+  });
+  const page = (body: unknown[] = []) => ({
+    node: { type: 0, id: 1, childNodes: [element(2, [element(3, body, 'body')], 'html')] },
+    initialOffset: { left: 0, top: 0 },
+  });
+  const added = (adds: unknown[]) => ({ source: 0, adds, removes: [], texts: [], attributes: [] });
+  const COUNT = 150_000;
+  const ids = Array.from({ length: COUNT }, (_, i) => i + 10);
+  const last = ids.at(-1)!;
+  const nodes = ids.map((id) => element(id));
+  const options = ids.map((id) => element(id, [], 'option', { value: String(id) }));
+  const cases: [string, unknown, unknown[], boolean][] = [
+    [
+      'each node before the one that comes after it',
+      page(),
+      [added(ids.map((id) => ({ parentId: 3, nextId: id === last ? null : id + 1, node: element(id) })))],
+      false,
+    ],
+    [
+      'each node in the one before it',
+      page(),
+      [added(ids.map((id) => ({ parentId: id === 10 ? 3 : id - 1, nextId: null, node: element(id) })))],
+      false,
+    ],
+    [
+      'a large part put in again and again',
+      page([element(9, nodes)]),
+      Array.from({ length: 1000 }, () => added([{ parentId: 3, nextId: null, node: element(9) }])),
+      false,
+    ],
+    [
+      'many properties of one style',
+      page([element(9)]),
+      ids.map((id) => ({
+        ...added([]),
+        attributes: [{ id: 9, attributes: { style: { [`--p${id}`]: '1' } } }],
+      })),
+      false,
+    ],
+    [
+      'an entry chosen among very many, again and again',
+      page([element(9, options, 'select')]),
+      ids.slice(0, 1000).map((id) => ({ source: 5, id: 9, text: String(id), isChecked: false })),
+      false,
+    ],
+    ['very many scrolled elements', page(nodes), ids.map((id) => ({ source: 3, id, x: 1, y: 2 })), true],
+  ];
+  it.each(cases)(
+    'is not followed for long, and fails nothing: %s',
+    { timeout: 60_000 },
+    (_, snapshot, events, isWhole) => {
+      const fold = new Fold();
+      fold.apply({ type: 2, ts: START_MS, data: snapshot });
+      for (const data of events) fold.apply({ type: 3, ts: START_MS, data, chars: 100 });
+      expect(fold.checkpoint(START_MS) !== undefined).toBe(isWhole);
+      fold.apply({ type: 2, ts: START_MS, data: page() });
+      expect(fold.checkpoint(START_MS)).toBeDefined();
+    },
+  );
 });

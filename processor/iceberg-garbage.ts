@@ -96,7 +96,7 @@ export function createIcebergGarbage(store: Store): IcebergGarbage {
           return next === undefined || madeMs.get(next)! > nowMs - graceMs;
         });
         try {
-          gone.push(...(await deadOf(keys, inUse, seen)));
+          for (const key of await deadOf(keys, inUse, seen)) gone.push(key);
         } catch (error) {
           // Of what went since it was listed, and of what cannot be read until it is published anew, nothing is known.
           if (error instanceof StoreError && !isDamage(error)) throw error;

@@ -178,7 +178,7 @@ export function createShardWorker(shard: number, parts: ShardWorkerParts): Shard
       fromSeq: at.fromSeq,
       prevSeq: at.prevSeq,
       lastSeq,
-      resumeSeq: Math.min(hand.lastSeq + 1, ...waiting.map(({ seq }) => seq)),
+      resumeSeq: waiting.reduce((least, { seq }) => Math.min(least, seq), hand.lastSeq + 1),
       batches,
       rejected: [...hand.rejected, ...rejected],
     };

@@ -76,6 +76,8 @@ export const PAYLOAD_BYTES_MAX = 256 * 1024;
 export const FRAME_BYTES_MAX = HEADER_BYTES + PAYLOAD_BYTES_MAX;
 /** What one batch may weigh over all its frames, compressed; and once inflated. */
 export const BATCH_BYTES_MAX = 8 * 1024 * 1024;
+/** Of a batch; one of its greatest length has 33 by a socket, and some 140 by POST. */
+export const BATCH_FRAMES_MAX = 1024;
 export const BATCH_INFLATED_BYTES_MAX = 32 * 1024 * 1024;
 /** What may be sent and not yet acked. */
 export const UNACKED_FRAMES_MAX = 8;
