@@ -93,7 +93,7 @@ const faultsOf = ({ found, leaks, remains, errors }: ScenarioOutcome): string[] 
 async function withLog<T>(act: (open: (now: () => number) => Promise<Stream>) => Promise<T>): Promise<T> {
   const dir = await mkdtemp(join(tmpdir(), 'crash-'));
   try {
-    return await act((now) => openStream(dir, { ...{ now }, bytesMax: 64 * 1024 * 1024 }));
+    return await act((now) => openStream(dir, { ...{ now }, bytesMax: 64 * 1024 * 1024, firstSeq: 1 }));
   } finally {
     await rm(dir, { recursive: true, force: true });
   }

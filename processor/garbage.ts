@@ -12,6 +12,7 @@ import {
   shardIn,
   type ClassName,
   type Commit,
+  type CommitSession,
   type KnownCommit,
   type DayManifest,
   type RootManifest,
@@ -218,10 +219,19 @@ async function fold(
   }
   seen.prune(nowMs);
   const key = paths.seen(shard, forget.at(-1)!.fromSeq);
-  // They may have been read before an erasure took the address out of them.
   const sessions = seen.all();
-  for (const one of sessions) if (erasures.has(one.project, one.session)) delete one.url;
-  await store.put(key, encodeJson({ v: 1, shard, sessions } satisfies Seen));
+  // They may have been read before an erasure took the address out of them, and be put long after it.
+  const isErased = (one: CommitSession): boolean => erasures.has(one.project, one.session);
+  for (const one of sessions) if (isErased(one)) delete one.url;
+  for (let isLate = true; isLate;) {
+    await store.put(key, encodeJson({ v: 1, shard, sessions } satisfies Seen));
+    await erasures.refresh();
+    const late = sessions.filter((one) => one.url !== undefined && isErased(one));
+    for (const one of late) delete one.url;
+    isLate = late.length > 0;
+  }
+  // Of what was put too late no older version is to stay.
+  await store.removeOlder([key]);
   const commits = forget.map((commit) => paths.commit(shard, commit.fromSeq));
   return [...commits, ...before.map((one) => one.key).filter((old) => old !== key)];
 }
