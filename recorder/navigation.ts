@@ -33,7 +33,7 @@ const byOf = (event: Event): By | undefined =>
  * A router sets the title after the address, some tasks later where it renders in slices or waits for code: it is looked
  * for so often, and so also for longer where the page is slow.
  */
-const TITLE_LOOKS = 10;
+const TITLE_LOOKS = 20;
 const TITLE_LOOK_MS = 25;
 
 export interface NavigationObserver {
