@@ -40,7 +40,7 @@ export async function measureSizes(
       const all = await decodeFile('replay', await store.get(file.key));
       const bare = all.filter(({ kind }) => kind === 'event');
       bareBytes += (await encodeSealedFile(file.key, file.class, bare)).bytes.length;
-      rows.push(...(await joining.joinAll(bare, file)));
+      for (const row of await joining.joinAll(bare, file)) rows.push(row);
     }
   const bySession = Map.groupBy(rows, (row) => row.session_id);
   const scratch = await openDirectoryStore(join(dir, 'sealed'));

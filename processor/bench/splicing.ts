@@ -23,7 +23,8 @@ export async function measureSplicing(
   const { files } = await openLakeReader(store, Date.now).view(project);
   const replay = files.filter(({ table }) => table === 'replay');
   const rows: ReplayRow[] = [];
-  for (const file of replay) rows.push(...(await decodeFile('replay', await store.get(file.key))));
+  for (const { key } of replay)
+    for (const row of await decodeFile('replay', await store.get(key))) rows.push(row);
   const bySession = Map.groupBy(rows, (row) => row.session_id);
   const scratch = await openDirectoryStore(join(dir, 'spliced'));
   let nonces = 0;
