@@ -186,8 +186,10 @@ export class FoldNode {
       let up: FoldNode | null = at;
       up;
       up = at.type === NodeType.document ? null : (at.parent ?? at.holder)
-    )
+    ) {
+      spend(1);
       at = up;
+    }
     return at.type === NodeType.document ? at : undefined;
   }
 }

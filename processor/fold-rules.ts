@@ -1,4 +1,5 @@
 import { IncrementalSource } from '#protocol';
+import { spend } from './fold-node.ts';
 
 /**
  * What scripts did to the rules of one style sheet, as short as it can be without knowing how a browser parses.
@@ -69,6 +70,7 @@ export class RuleLog {
     const { steps } = this;
     const path = [...at];
     for (let i = steps.length - 1; i >= 0; i--) {
+      spend(1);
       const step = steps[i]!;
       if (isWithin(path, step.at) && !(step.act === 'insert' && step.at.length === path.length)) {
         // Done to the rule that goes, or inside of it. But a deletion in its place was of another one.
@@ -91,6 +93,7 @@ export class RuleLog {
   /** Takes a rule that stood at `path` out of the count of the steps from `from` on. */
   private renumber(from: number, path: number[]): void {
     const level = path.length - 1;
+    spend(this.steps.length - from);
     for (const { act, at } of this.steps.slice(from)) {
       const mine = path[level]!;
       if (isBeside(at, path)) {
@@ -112,6 +115,7 @@ export class RuleLog {
     const path = [...step.at];
     let newest = -1;
     for (let i = steps.length - 1; i >= 0; i--) {
+      spend(1);
       const before = steps[i]!;
       if (before.act === 'set' || before.act === 'unset') {
         if (before.property !== step.property || !isSame(before.at, path)) continue;

@@ -63,7 +63,9 @@ export class Sheets {
       const document = documents.get(sheet.frame);
       if (ids.has(sheet) || !document) return;
       ids.set(sheet, id);
-      made.set(document, [...(made.get(document) ?? []), sheet]);
+      const own = made.get(document);
+      if (own) own.push(sheet);
+      else made.set(document, [sheet]);
     };
     for (const sheet of [...this.byId.values()].sort((a, b) => a.id - b.id)) add(sheet, sheet.id);
     // A number told twice means another sheet from then on; who adopted the first one still has it.

@@ -9,6 +9,7 @@ import { toRows } from './rows.ts';
 import { createRandom, pageLoad } from './samples.ts';
 import { sealRows } from './seal.ts';
 import { sessionRows } from './session-rows.ts';
+import { assetsIn, joinAssets, splitAssets } from './split-assets.ts';
 import { createFoldEvents } from './test-fold-events.ts';
 
 const START_MS = 1_800_000_000_000;
@@ -181,6 +182,27 @@ describe('a page that is made to be much work', () => {
       ids.slice(0, 1000).map((id) => ({ source: 5, id: 9, text: String(id), isChecked: false })),
       false,
     ],
+    [
+      'a rule set after very many came before it',
+      page([element(9, [], 'style')]),
+      [
+        { source: 8, id: 9, adds: ids.map(() => ({ rule: '.a{left:1px}', index: 0 })) },
+        ...ids.slice(0, 1000).map((id) => ({
+          ...{ source: 13, id: 9, index: [COUNT - 1] },
+          set: { property: `--p${id}`, value: '1' },
+        })),
+      ],
+      false,
+    ],
+    [
+      'very many sheets',
+      page(),
+      ids.map((id) => ({
+        ...{ source: 15, id: 1, styleIds: [id] },
+        styles: [{ styleId: id, rules: [{ rule: '.a{}' }] }],
+      })),
+      true,
+    ],
     ['very many scrolled elements', page(nodes), ids.map((id) => ({ source: 3, id, x: 1, y: 2 })), true],
   ];
   it.each(cases)(
@@ -195,4 +217,14 @@ describe('a page that is made to be much work', () => {
       expect(fold.checkpoint(START_MS)).toBeDefined();
     },
   );
+});
+
+it('what looks like very much of a reference to an asset is written and read at once', () => {
+  const payload = JSON.stringify({ source: 0, texts: [{ id: 1, value: `${'~'.repeat(1_000_000)}asset:` }] });
+  const { payload: split, assets } = splitAssets(payload);
+  expect(assets.size).toBe(0);
+  expect(joinAssets(split, () => undefined) === payload).toBe(true);
+  const tildes = JSON.stringify({ text: '~'.repeat(1_000_000) });
+  expect(splitAssets(tildes).payload === tildes).toBe(true);
+  expect(assetsIn(tildes)).toEqual([]);
 });

@@ -15,8 +15,9 @@ import { isFields } from './fold-node.ts';
  * reference of ours gets one `~` more. What a page or its visitor says is never taken out, however long.
  */
 const SPLIT_CHARS_MIN = 1024;
-const LOOKS_LIKE = /~+asset:/g;
-const REFERENCE = /~(?:asset:([0-9a-f]{64}\.[a-z0-9]+)~|(~+asset:)|asset:)/g;
+// From the first of several alone: of a million, each would else be tried as the first.
+const LOOKS_LIKE = /(?<!~)~+asset:/g;
+const REFERENCE = /(?<!~)~(?:asset:([0-9a-f]{64}\.[a-z0-9]+)~|(~+asset:)|asset:)/g;
 const ADDRESS =
   /data:([a-z]+\/[a-z0-9.+-]+)(?:;[a-z0-9=-]+)?;base64,([A-Za-z0-9+/]{1024,}={0,2})(?![A-Za-z0-9+/=~])/g;
 
