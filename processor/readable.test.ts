@@ -1,4 +1,4 @@
-import { deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
+import { deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { findIn, INNER_BYTES_MAX, readable } from './readable.ts';
 
@@ -32,4 +32,22 @@ test('says when a part is too large to be searched, and goes on', () => {
   const read = [...readable(Buffer.concat([large, gzipSync(hidden)]), () => told++)];
   expect(told).toBe(1);
   expect(read.at(-1)?.toString()).toBe(hidden.toString());
+});
+
+test('says when parts begin in each other without end, and comes to one', () => {
+  // Each header is followed by a stored block of all that follows, up to one that unpacks to 30 MB.
+  const bomb = deflateRawSync(Buffer.alloc(30 * 1024 * 1024));
+  const parts: Buffer[] = [];
+  for (let length = 0; length < 60_000; length += 15) {
+    const head = Buffer.from([0x1f, 0x8b, 0x08, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0]);
+    head.writeUInt16LE(length, 11);
+    head.writeUInt16LE(~length & 0xffff, 13);
+    parts.unshift(head);
+  }
+  let told = 0;
+  let bytes = 0;
+  for (const part of readable(Buffer.concat([...parts, bomb]), () => told++)) bytes += part.length;
+  expect(told).toBeGreaterThan(0);
+  expect(bytes).toBeGreaterThan(30 * 1024 * 1024);
+  expect(bytes).toBeLessThan(400 * 1024 * 1024);
 });

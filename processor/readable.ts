@@ -3,34 +3,56 @@ import { inflateRawSync, zstdDecompressSync } from 'node:zlib';
 /**
  * Everything that can be read in `bytes`: the bytes themselves, and what each gzip member or zstd frame that begins
  * anywhere in them holds, also nested. So a search through it looks inside Parquet pages, stream records and batches.
- * @param tooLarge hears when such a part holds more than INNER_BYTES_MAX and is left out
+ * @param tooLarge hears when such a part holds more than INNER_BYTES_MAX, or all of them too much, and is left out
  */
-export function* readable(bytes: Uint8Array, tooLarge?: () => void, depth = 0): Generator<Buffer> {
+export function* readable(bytes: Uint8Array, tooLarge?: () => void): Generator<Buffer> {
+  yield* within(bytes, tooLarge, 0, { left: ALL_BYTES_MIN + ALL_TIMES_MAX * bytes.length });
+}
+
+/** @param budget bytes that may still be unpacked, for parts may begin in each other */
+function* within(
+  bytes: Uint8Array,
+  tooLarge: (() => void) | undefined,
+  depth: number,
+  budget: { left: number },
+): Generator<Buffer> {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   yield buffer;
   if (depth === DEPTH_MAX) return;
-  const inflate = (inner: () => Buffer): Buffer | undefined => {
+  const unpack = (inner: () => Buffer): Buffer | undefined => {
     try {
-      return inner();
+      const part = inner();
+      budget.left -= part.length;
+      return part;
     } catch (error) {
+      budget.left -= FAILED_BYTES;
       if ((error as { code?: string }).code === 'ERR_BUFFER_TOO_LARGE') tooLarge?.();
       return undefined;
     }
   };
-  for (let at = buffer.indexOf(GZIP); at >= 0; at = buffer.indexOf(GZIP, at + 1)) {
-    const inner = inflate(() => inflateRawSync(buffer.subarray(at + GZIP_HEADER_BYTES), LIMIT));
-    if (inner) yield* readable(inner, tooLarge, depth + 1);
-  }
-  for (let at = buffer.indexOf(ZSTD); at >= 0; at = buffer.indexOf(ZSTD, at + 1)) {
-    const end = zstdFrameEnd(buffer, at);
-    const inner = end && inflate(() => zstdDecompressSync(buffer.subarray(at, end), LIMIT));
-    if (inner) yield* readable(inner, tooLarge, depth + 1);
-  }
+  for (const magic of [GZIP, ZSTD])
+    for (let at = buffer.indexOf(magic); at >= 0; at = buffer.indexOf(magic, at + 1)) {
+      if (budget.left < 0) return tooLarge?.();
+      const end = magic === ZSTD ? zstdFrameEnd(buffer, at) : buffer.length;
+      const inner =
+        end &&
+        unpack(() =>
+          magic === ZSTD
+            ? zstdDecompressSync(buffer.subarray(at, end), LIMIT)
+            : inflateRawSync(buffer.subarray(at + GZIP_HEADER_BYTES), LIMIT),
+        );
+      if (inner) yield* within(inner, tooLarge, depth + 1, budget);
+    }
 }
 
 /** Twice what a batch or a page of a file may hold; so much is in memory at once, for each depth. */
 export const INNER_BYTES_MAX = 64 * 1024 * 1024;
 const LIMIT = { maxOutputLength: INNER_BYTES_MAX };
+/** What all parts of an object may hold together, also those of parts: at least, and that many times its length. */
+const ALL_BYTES_MIN = 256 * 1024 * 1024;
+const ALL_TIMES_MAX = 64;
+/** What only looked like a part counts as: how much of it came before that was seen, nobody says. */
+const FAILED_BYTES = 16 * 1024 * 1024;
 
 /** With no optional header fields (flags 0): what zlib and CompressionStream write. Raw, for gunzip refuses what follows a member. */
 const GZIP = Buffer.from([0x1f, 0x8b, 0x08, 0x00]);
