@@ -61,13 +61,16 @@ export async function scanForErased(
       if (!bytes) continue;
       scanned.objects++;
       scanned.bytes += bytes.length;
-      for (const id of idsIn(bytes, () => scanned.unsearched.push(key)))
+      for (const id of idsIn(bytes, {
+        isAvro: key.endsWith('.avro'),
+        tooLarge: () => scanned.unsearched.push(key),
+      }))
         if (wanted.has(id)) note(remembersOnly(key, bytes, id) ? result.remembering : result.found, id, key);
     }
   for await (const { seq, subject, bytes } of stream.read(1, `rec.${project}.>`)) {
     if (seq > fenceSeq) break;
     scanned.messages++;
-    const ids = idsIn(bytes, () => scanned.unsearched.push(`stream#${seq}`));
+    const ids = idsIn(bytes, { tooLarge: () => scanned.unsearched.push(`stream#${seq}`) });
     for (const [id] of subject.matchAll(ID)) ids.add(id);
     for (const id of ids) if (wanted.has(id)) note(result.found, id, `stream#${seq}`);
   }
@@ -96,8 +99,11 @@ function prefixesOf({ project, date, sessions, classes }: ScanQuery): string[] {
 
 const ID = /[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}/g;
 
-/** Every session id that stands somewhere in the bytes, also in compressed parts of them. */
-export function idsIn(bytes: Uint8Array, tooLarge?: () => void): Set<string> {
+/** Every session id that stands somewhere in the bytes, also in compressed parts of them. @param isAvro a file of ours */
+export function idsIn(
+  bytes: Uint8Array,
+  { isAvro = false, tooLarge }: { isAvro?: boolean; tooLarge?: () => void } = {},
+): Set<string> {
   const ids = new Set<string>();
   const search = (part: Buffer): void => {
     for (let at = 0; at < part.length; at += PIECE_BYTES)
@@ -108,7 +114,7 @@ export function idsIn(bytes: Uint8Array, tooLarge?: () => void): Set<string> {
         ids.add(id);
   };
   for (const part of readable(bytes, tooLarge)) search(part);
-  for (const block of blocksOf(bytes)) for (const part of readable(block, tooLarge)) search(part);
+  if (isAvro) for (const block of blocksOf(bytes)) for (const part of readable(block, tooLarge)) search(part);
   return ids;
 }
 const PIECE_BYTES = 1024 * 1024;

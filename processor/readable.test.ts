@@ -1,5 +1,6 @@
 import { deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { expect, test } from 'vitest';
+import { idsIn } from './erasure-scan.ts';
 import { findIn, INNER_BYTES_MAX, readable } from './readable.ts';
 
 const hidden = Buffer.from(`{"value":"needle-in-${'hay'.repeat(50)}"}`);
@@ -50,4 +51,11 @@ test('says when parts begin in each other without end, and comes to one', () => 
   expect(told).toBeGreaterThan(0);
   expect(bytes).toBeGreaterThan(30 * 1024 * 1024);
   expect(bytes).toBeLessThan(400 * 1024 * 1024);
+});
+
+test('ids are found in what only passes for a container file, however many entries that tells of', () => {
+  const id = '019b76da-a800-7000-8000-000000000001';
+  // A map of 2^55 entries, as a visitor may have sent it.
+  const count = Buffer.from([0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01]);
+  expect([...idsIn(Buffer.concat([Buffer.from('Obj\x01'), count, Buffer.from(id)]))]).toEqual([id]);
 });

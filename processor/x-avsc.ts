@@ -85,7 +85,10 @@ export function decodeAvro<T>(schema: AvroSchema, bytes: Uint8Array): T[] {
   return records;
 }
 
-/** What stands in a container file beside its bytes as they are: its deflated records, whatever the schema. None in what is no such file. */
+/**
+ * What stands in a container file of ours beside its bytes as they are: its deflated records, whatever the schema, as far as it
+ * can be read. None in what is no such file; not for bytes that anybody may have written.
+ */
 export function* blocksOf(bytes: Uint8Array): Generator<Buffer> {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   if (!buffer.subarray(0, MAGIC.length).equals(MAGIC)) return;
@@ -93,7 +96,14 @@ export function* blocksOf(bytes: Uint8Array): Generator<Buffer> {
   while (offset >= 0 && offset < buffer.length) {
     const block = BLOCK.decode(buffer, offset) as { value: Block; offset: number };
     if (block.offset < 0) return;
-    yield inflateRawSync(block.value.data);
+    let records: Buffer;
+    try {
+      records = inflateRawSync(block.value.data);
+    } catch {
+      // Damaged: who publishes next begins anew.
+      return;
+    }
+    yield records;
     offset = block.offset;
   }
 }
