@@ -1,7 +1,7 @@
 import { encodeFrame, FrameFlag, FrameType } from '#protocol';
 import { encodeRecord, subjectOf } from '#stream';
 import { describe, expect, it } from 'vitest';
-import { assemble, isRejected, openMessage, type PendingFrame } from './assembler.ts';
+import { assemble, isRejected, openMessage, tooMuchToHold, type PendingFrame } from './assembler.ts';
 import { createSender, pageLoad, sessionAt } from './samples.ts';
 
 const session = sessionAt(Date.UTC(2026, 0, 1), 1);
@@ -76,6 +76,27 @@ describe('frames become batches', () => {
     expect(waiting).toEqual([]);
     expect(batches).toMatchObject([{ stale: true }]);
     expect(assemble([head!, ...rest], never, () => true).batches).toMatchObject([{ stale: false }]);
+  });
+
+  it('of the recorders that hold the most are given up when too much waits', () => {
+    const [one] = open(senderOf().batch([{}], { gzip: false }));
+    const of = (rid: string, count: number, bytes: number): PendingFrame[] =>
+      Array.from({ length: count }, (_, i) => ({
+        ...one!,
+        envelope: { ...one!.envelope, rid },
+        frame: { ...one!.frame, frame: i + 1, flags: FrameFlag.more, payload: new Uint8Array(bytes) },
+      }));
+    const frames = [...of('small', 2, 1000), ...of('large', 3, 9000), ...of('many', 9, 1000)];
+    const givenUp = (bytesMax: number): string[] => [
+      ...new Set([...tooMuchToHold(frames, bytesMax)].map(({ envelope }) => envelope.rid)),
+    ];
+    expect(givenUp(60_000)).toEqual([]);
+    expect(givenUp(50_000)).toEqual(['large']);
+    expect(givenUp(10_000)).toEqual(['large', 'many']);
+    const given = tooMuchToHold(frames, 50_000);
+    const { batches, waiting } = assemble(frames, never, (frame) => given.has(frame));
+    expect(batches.map(({ rid, stale }) => [rid, stale])).toEqual([['large', true]]);
+    expect(waiting).toHaveLength(11);
   });
 
   it('are refused when there are too many of them, and wait in any number', () => {

@@ -131,6 +131,29 @@ export function assemble(
   return out;
 }
 
+/**
+ * Which of the frames to give up waiting for the rest of, so that those that go on waiting are not more than `bytesMax`:
+ * all of the recorder instances that hold the most. None while they are not more. Pure.
+ */
+export function tooMuchToHold(waiting: readonly PendingFrame[], bytesMax: number): Set<PendingFrame> {
+  const sizeOf = (frames: readonly PendingFrame[]): number =>
+    frames.reduce((sum, { frame }) => sum + FRAME_BYTES + frame.payload.length, 0);
+  const given = new Set<PendingFrame>();
+  let left = sizeOf(waiting);
+  const byRid = [...Map.groupBy(waiting, ridOf).values()].map((frames) => ({
+    frames,
+    bytes: sizeOf(frames),
+  }));
+  for (const { frames, bytes } of byRid.sort((a, b) => b.bytes - a.bytes)) {
+    if (left <= bytesMax) break;
+    for (const frame of frames) given.add(frame);
+    left -= bytes;
+  }
+  return given;
+}
+/** What one weighs in memory beside its payload, roughly. */
+const FRAME_BYTES = 1024;
+
 const isTooLarge = (run: readonly PendingFrame[]): boolean =>
   run.length > BATCH_FRAMES_MAX ||
   run.reduce((sum, { frame }) => sum + frame.payload.length, 0) > BATCH_BYTES_MAX;

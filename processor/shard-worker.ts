@@ -6,6 +6,7 @@ import {
   INCOMPLETE_MS_MAX,
   isRejected,
   openMessage,
+  tooMuchToHold,
   type PendingFrame,
   type Rejected,
 } from './assembler.ts';
@@ -45,6 +46,8 @@ const BACKOFF_MS_MAX = 10_000;
 const CHAIN_MS_MAX = 30 * 60_000;
 /** What a message in hand weighs beside its bytes, roughly. */
 const MESSAGE_BYTES = 1024;
+/** Of frames that wait for others, in a shard: of the longest batch twice as much. */
+const WAITING_BYTES_MAX = 16 * 1024 * 1024;
 /** How often frames that wait for others are looked at when nothing else comes. */
 const WAITING_CHECK_MS = 5_000;
 
@@ -165,7 +168,12 @@ export function createShardWorker(shard: number, parts: ShardWorkerParts): Shard
     const isStale = ({ envelope, bufferedMs }: PendingFrame): boolean =>
       hand.newestMs - envelope.receivedMs > INCOMPLETE_MS_MAX ||
       (idle && nowMs - bufferedMs > INCOMPLETE_MS_MAX);
-    const { batches, rejected, waiting } = assemble([...hand.frames.values()], at.seen.hasFrame, isStale);
+    const frames = [...hand.frames.values()];
+    let assembled = assemble(frames, at.seen.hasFrame, isStale);
+    const given = tooMuchToHold(assembled.waiting, WAITING_BYTES_MAX);
+    if (given.size)
+      assembled = assemble(frames, at.seen.hasFrame, (frame) => given.has(frame) || isStale(frame));
+    const { batches, rejected, waiting } = assembled;
     const work = batches.length + rejected.length + hand.rejected.length;
     if (!work && (waiting.length || hand.lastSeq < at.fromSeq)) {
       keepWaiting(waiting);
