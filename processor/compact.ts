@@ -1,9 +1,9 @@
 import type { Log } from '#service';
 import { dayIsClosed, GROUPS_MAX, planIntake, planMerges, unbroken, unexpired } from './compaction.ts';
 import type { Erasures } from './erasures.ts';
-import { decoded, getFile, isDamage, unlessDamaged } from './damage.ts';
+import { isDamage, unlessDamaged } from './damage.ts';
 import { encodeEventsFile, encodeSealedFile, encodeSessionsFile, type EncodedFile } from './lake-file.ts';
-import type { CommitCache } from './lake-reader.ts';
+import { readRows, type CommitCache } from './lake-reader.ts';
 import { projectOf } from './lake-scan.ts';
 import {
   classDays,
@@ -25,7 +25,7 @@ import { compareRows, sameKey } from './row-groups.ts';
 import { mergedRows, putMerged, putSealed, readParts, wholeRows, type Part } from './seal.ts';
 import { withSessions } from './session-files.ts';
 import { StoreError, type Store } from './store.ts';
-import { decodeFile, type Row, type RowOf } from './x-hyparquet.ts';
+import type { Row } from './x-hyparquet.ts';
 
 export interface CompactParts {
   store: Store;
@@ -340,11 +340,6 @@ async function mergeFiles(
   for (const file of files)
     for (const row of keepRows(parts, await readRows(parts.store, table, file))) rows.push(row);
   return rows.length ? [await writeRows(parts, { project, date, class: cls, table, rows })] : [];
-}
-
-async function readRows<T extends Table>(store: Store, table: T, file: LakeFile): Promise<RowOf<T>[]> {
-  const bytes = await getFile(store, file);
-  return decoded(file.key, () => decodeFile(table, bytes));
 }
 
 /** Without rows of erased sessions. */

@@ -4,7 +4,7 @@ import { sessionsHeld } from './erase-day.ts';
 import type { QuarantineNote } from './flush.ts';
 import { stateOf, type Journal } from './journal.ts';
 import { decodeJson, encodeJson, getIfThere, getJson } from './lake-reader.ts';
-import { paths, takenIn, type Commit, type RecordedTable, type Seen } from './layout.ts';
+import { paths, takenIn, type Commit, type Seen } from './layout.ts';
 import type { Store } from './store.ts';
 
 /** Objects of which each can go now, and those that cannot yet. */
@@ -14,7 +14,6 @@ export interface Found {
 }
 
 const shardsOf = (journal: Journal): number[] => [...new Set(journal.sessions.map(shardOf))];
-const tableOf = (key: string): RecordedTable => (key.endsWith('.events.parquet') ? 'events' : 'replay');
 
 /** Data files of commits that held the sessions: left when a project has not taken its rows out of one of them. */
 export async function committedObjects(parts: EraseParts, project: string, journal: Journal): Promise<Found> {
@@ -36,7 +35,7 @@ export async function committedObjects(parts: EraseParts, project: string, journ
 async function noteFile(store: Store, key: string, journal: Journal): Promise<Set<string>> {
   const bytes = await getIfThere(store, key);
   if (!bytes) return new Set();
-  const sessions = await sessionsHeld(tableOf(key), key, bytes, journal);
+  const sessions = await sessionsHeld(key, bytes, journal);
   for (const session of sessions) journal.note(session, { key, before: stateOf(bytes) });
   return sessions;
 }

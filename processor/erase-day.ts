@@ -4,7 +4,8 @@ import { decoded, getFile } from './damage.ts';
 import { idsIn } from './erasure-scan.ts';
 import { stateOf, type Journal } from './journal.ts';
 import { getIfThere, getJsonIfThere, rootKeys } from './lake-reader.ts';
-import { paths, TABLES, type LakeFile, type RootManifest, type Table } from './layout.ts';
+import { tableOf } from './lake-scan.ts';
+import { paths, TABLES, type LakeFile, type RootManifest } from './layout.ts';
 import type { ProjectState } from './manifest.ts';
 import { partFile } from './part-file.ts';
 import type { Store, StoreObject } from './store.ts';
@@ -18,12 +19,8 @@ export interface Holding {
 }
 
 /** Sessions of the journal with rows in the file; each event of theirs is noted. */
-export async function sessionsHeld(
-  table: Table,
-  key: string,
-  bytes: Uint8Array,
-  journal: Journal,
-): Promise<Set<string>> {
+export async function sessionsHeld(key: string, bytes: Uint8Array, journal: Journal): Promise<Set<string>> {
+  const table = tableOf(key);
   const groups =
     table === 'replay' && (await decoded(key, () => decodeSpliceableGroups(bytes.length, readerOf(bytes))));
   if (groups) return new Set(groups.map(({ session }) => session).filter(journal.has));
@@ -54,7 +51,7 @@ export async function filesHolding(
     for (const table of TABLES)
       for await (const { key } of store.list(paths.dayPrefix(cls, table, project, date))) {
         const bytes = await getIfThere(store, key);
-        const sessions = bytes && (await sessionsHeld(table, key, bytes, journal));
+        const sessions = bytes && (await sessionsHeld(key, bytes, journal));
         if (!bytes || !sessions?.size) continue;
         for (const session of sessions) journal.note(session, { key, before: stateOf(bytes) });
         holding.push({ key, sessions });

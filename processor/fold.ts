@@ -84,9 +84,10 @@ export class Fold {
     } catch (error) {
       if (!(error instanceof TooMuchEffort)) throw error;
       this.skip();
+    } finally {
+      this.stepsLeft = effort.left;
+      effort.left = Infinity;
     }
-    this.stepsLeft = effort.left;
-    effort.left = Infinity;
   }
 
   private follow({ type, ts, data }: FoldEvent): void {

@@ -4,6 +4,7 @@ import type { Erasures } from './erasures.ts';
 import type { IcebergGarbage } from './iceberg-garbage.ts';
 import { unlessDamaged } from './damage.ts';
 import { getJsonIfThere, encodeJson, type CommitCache } from './lake-reader.ts';
+import { listAll, projectOf } from './lake-scan.ts';
 import {
   classDays,
   dayIsPast,
@@ -129,8 +130,8 @@ async function blindProjects(
   },
 ): Promise<(key: string) => boolean> {
   const read = countBy(of.days, ({ project }) => project);
-  const named = countBy([...of.dayKeys], projectOf);
-  const listed = countBy(of.rootKeys, projectOf);
+  const named = countBy([...of.dayKeys], (key) => projectOf(key)!);
+  const listed = countBy(of.rootKeys, (key) => projectOf(key)!);
   const whole = new Set<string>();
   for (const [project, all] of of.roots)
     if (
@@ -139,9 +140,8 @@ async function blindProjects(
       !(await isLost(project, all.at(-1)!.version))
     )
       whole.add(project);
-  return (key) => !whole.has(projectOf(key));
+  return (key) => !whole.has(projectOf(key)!);
 }
-const projectOf = (key: string): string => /\/project=([^/]+)\//.exec(key)?.[1] ?? '';
 
 function countBy<T>(all: readonly T[], nameOf: (one: T) => string): Map<string, number> {
   const counts = new Map<string, number>();
@@ -179,7 +179,8 @@ async function spentCommits(
         await forgetSessions(parts.store, commit);
     }
     if (forget.length)
-      gone.push(...((await unlessDamaged(parts.onDamage, () => fold(parts, shard, forget, nowMs))) ?? []));
+      for (const key of (await unlessDamaged(parts.onDamage, () => fold(parts, shard, forget, nowMs))) ?? [])
+        gone.push(key);
   }
   for (const object of objects)
     if (
@@ -252,10 +253,4 @@ const isAsset = (key: string): boolean => placeOf(key)?.isAsset === true;
 function isOverdue(key: string, nowMs: number): boolean {
   const place = placeOf(key);
   return place !== undefined && dayIsPast(place.date, classDays(place.class), nowMs);
-}
-
-async function listAll(store: Store, prefix: string): Promise<StoreObject[]> {
-  const objects: StoreObject[] = [];
-  for await (const object of store.list(prefix)) objects.push(object);
-  return objects;
 }

@@ -1,7 +1,7 @@
 import type { CompactParts } from './compact.ts';
 import { dayIsClosed } from './compaction.ts';
-import { decoded, getFile, unlessDamaged } from './damage.ts';
-import { encodeJson, getJsonIfThere } from './lake-reader.ts';
+import { unlessDamaged } from './damage.ts';
+import { encodeJson, getJsonIfThere, readRows } from './lake-reader.ts';
 import {
   classDays,
   className,
@@ -20,7 +20,6 @@ import { notingFiles } from './noting-files.ts';
 import { partFile, type Part } from './part-file.ts';
 import { withSessions } from './session-files.ts';
 import type { Store, StoreObject } from './store.ts';
-import { decodeFile } from './x-hyparquet.ts';
 
 export { isHeld };
 
@@ -82,8 +81,7 @@ async function storedClass(
   const day = (await state(project)).days.get(sessionDate(session));
   for (const file of day?.files ?? [])
     if (spans(file, session)) {
-      const bytes = await getFile(store, file);
-      const rows = await decoded(file.key, () => decodeFile(file.table, bytes, ['session_id']));
+      const rows = await readRows(store, file.table, file, ['session_id']);
       if (rows.some((row) => row.session_id === session)) return classDays(file.class);
     }
   return undefined;

@@ -8,13 +8,14 @@ import {
   type LakeFile,
   type ReplayRow,
   type RootManifest,
+  type Table,
 } from './layout.ts';
-import { damage, decoded, getNamed, unlessDamaged } from './damage.ts';
+import { damage, decoded, getFile, getNamed, unlessDamaged } from './damage.ts';
 import { eventsFileOf } from './lake-file.ts';
 import { isStoreError, type Store, type StoreError } from './store.ts';
 import { createUnlistedFinder } from './unlisted.ts';
 import { decodeReplayGroup, decodeReplayGroups, type ReplayGroup } from './parquet-groups.ts';
-import { decodeFile } from './x-hyparquet.ts';
+import { decodeFile, type RowOf } from './x-hyparquet.ts';
 
 /** What of a project can be seen at one moment. */
 export interface LakeView {
@@ -128,8 +129,8 @@ const known = ({ sessions, ...commit }: Commit): KnownCommit => ({
 
 /**
  * Reads JSON objects that never change, each once for as long as it is asked for every time, and keeps of each what `keep`
- * does. What is not there is left
- * out of the answer, which is otherwise in the order of the keys; so is what is damaged, where someone wants to hear of it.
+ * does. What is not there is left out of the answer, which is otherwise in the order of the keys; so is what is damaged, where
+ * someone wants to hear of it.
  */
 export function createImmutableReader<T, K = T>(
   store: Store,
@@ -187,6 +188,17 @@ export async function listErased(store: Store, project: string): Promise<Set<str
   const sessions = new Set<string>();
   for await (const { key } of store.list(prefix)) sessions.add(key.slice(prefix.length, -'.json'.length));
   return sessions;
+}
+
+/** All rows of a data file as it was written, or of each the columns. @throws StoreError `damaged` when it is not that any more */
+export async function readRows<T extends Table>(
+  store: Store,
+  table: T,
+  file: LakeFile,
+  columns?: (keyof RowOf<T> & string)[],
+): Promise<RowOf<T>[]> {
+  const bytes = await getFile(store, file);
+  return decoded(file.key, () => decodeFile(table, bytes, columns));
 }
 
 /** Row groups of a `replay` file, by its footer alone. @throws StoreError */

@@ -1,5 +1,6 @@
 import type { CompactParts } from './compact.ts';
-import { decoded, getFile } from './damage.ts';
+import { decoded } from './damage.ts';
+import { readRows } from './lake-reader.ts';
 import {
   paths,
   pendingCommits,
@@ -13,7 +14,6 @@ import {
 import { assetsIn } from './split-assets.ts';
 import { isStoreError, type Store } from './store.ts';
 import { decodeAssetNames } from './parquet-groups.ts';
-import { decodeFile } from './x-hyparquet.ts';
 
 /** Assets of which rows tell that go to another class: an asset lies beside the rows of its class and day. */
 export function assetNames(
@@ -73,8 +73,7 @@ export async function namesIn(
   wants: (row: EventRow) => boolean = () => true,
 ): Promise<Iterable<string>> {
   if (file.table === 'events') {
-    const bytes = await getFile(store, file);
-    const rows = await decoded(file.key, () => decodeFile('events', bytes, COLUMNS_READ));
+    const rows = await readRows(store, 'events', file, COLUMNS_READ);
     return assetNames(rows.filter(wants), file);
   }
   if (!file.sealed) return [];

@@ -38,8 +38,8 @@ import type { Row } from './x-hyparquet.ts';
  * whose rows are all new stays as it is, of another the new rows are written again, and one with none is a leftover (it
  * was merged). Of a lost root nobody knows which commits it had taken in, so what they hold and no file has is written
  * too, and all of them count as taken in; for a single day the root says it, and rows of commits that it has not taken in
- * are left to these. A commit is made of the data files of its position. Nothing is removed but what cannot be read, once it is copied to quarantine. `sessions` are left out,
- * for they follow from the others: the next compaction makes them anew.
+ * are left to these. A commit is made of the data files of its position. Nothing is removed but what cannot be read, once it
+ * is copied to quarantine. `sessions` are left out, for they follow from the others: the next compaction makes them anew.
  */
 export interface RepairParts {
   store: Store;

@@ -92,18 +92,15 @@ export function decodeAvro<T>(schema: AvroSchema, bytes: Uint8Array): T[] {
 export function* blocksOf(bytes: Uint8Array): Generator<Buffer> {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   if (!buffer.subarray(0, MAGIC.length).equals(MAGIC)) return;
-  let { offset } = HEADER.decode(buffer) as { offset: number };
-  while (offset >= 0 && offset < buffer.length) {
-    const block = BLOCK.decode(buffer, offset) as { value: Block; offset: number };
-    if (block.offset < 0) return;
-    let records: Buffer;
-    try {
-      records = inflateRawSync(block.value.data);
-    } catch {
-      // Damaged: who publishes next begins anew.
-      return;
+  try {
+    let { offset } = HEADER.decode(buffer) as { offset: number };
+    while (offset >= 0 && offset < buffer.length) {
+      const block = BLOCK.decode(buffer, offset) as { value: Block; offset: number };
+      if (block.offset < 0) return;
+      yield inflateRawSync(block.value.data);
+      offset = block.offset;
     }
-    yield records;
-    offset = block.offset;
+  } catch {
+    // Damaged: who publishes next begins anew.
   }
 }

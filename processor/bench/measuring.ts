@@ -1,4 +1,5 @@
 import { loadavg } from 'node:os';
+import { constants, zstdCompressSync } from 'node:zlib';
 
 export const figure = (name: string, value: number, unit: string): void =>
   console.log(`figure ${name} ${value < 10 ? value.toFixed(3) : value.toFixed(1)} ${unit}`);
@@ -12,6 +13,13 @@ export function sum<T>(items: Iterable<T>, of: (item: T) => number): number {
 /** @param at 0.5 for the median */
 export const percentile = (values: readonly number[], at: number): number =>
   values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * at))]!;
+
+/** As `zstd -LEVEL` of one piece. */
+export const zstd = (bytes: Uint8Array, level: number): Buffer =>
+  zstdCompressSync(bytes, {
+    params: { [constants.ZSTD_c_compressionLevel]: level },
+    chunkSize: Math.min(256 + (bytes.length >> 1), 1024 * 1024),
+  });
 
 /** Seconds of processor time, all threads: a busy machine disturbs them less. */
 export async function cpuSeconds(act: () => unknown): Promise<number> {

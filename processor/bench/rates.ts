@@ -9,9 +9,8 @@ import { quietMaintenance } from '../test-maintenance.ts';
 import { createSeen } from '../seen.ts';
 import type { Store } from '../store.ts';
 import { countRequests, type Counted } from './counting-store.ts';
-import { cpuSeconds, figure, percentile, sum } from './measuring.ts';
+import { cpuSeconds, figure, percentile, sum, zstd } from './measuring.ts';
 import { batchesOf, inflate, type CorpusSession } from './read-corpus.ts';
-import { zstd } from './sizes.ts';
 
 const DAY_MS = 86_400_000;
 const TURNS = 3;

@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { constants, zstdCompressSync } from 'node:zlib';
 import { openDirectoryStore } from '../directory-store.ts';
 import { encodeReplayFile, encodeSealedFile } from '../lake-file.ts';
 import { openLakeReader } from '../lake-reader.ts';
@@ -7,15 +6,8 @@ import { paths, sessionDate, type LakeFile, type ReplayRow } from '../layout.ts'
 import { createAssetReader, putSealed, wholeRows } from '../seal.ts';
 import type { Store } from '../store.ts';
 import { decodeFile } from '../x-hyparquet.ts';
-import { cpuSeconds, figure, sum } from './measuring.ts';
+import { cpuSeconds, figure, sum, zstd } from './measuring.ts';
 import type { CorpusSession } from './read-corpus.ts';
-
-/** As `zstd -LEVEL` of one piece. */
-export const zstd = (bytes: Uint8Array, level: number): Buffer =>
-  zstdCompressSync(bytes, {
-    params: { [constants.ZSTD_c_compressionLevel]: level },
-    chunkSize: Math.min(256 + (bytes.length >> 1), 1024 * 1024),
-  });
 
 /**
  * What a session weighs in every form that it takes, beside zstd -19 of it whole; and how fast sessions are sealed.
